@@ -1,0 +1,87 @@
+#include "base/thread_pool.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace qwen3guard::base {
+namespace {
+
+// About 20 microseconds: longer than the gap between two loops of one forward pass, far shorter than a
+// scheduler tick.
+constexpr int kSpins = 2000;
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Returns when `value` is no longer `old`: spins a little, then sleeps in the kernel.
+void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    pause();
+  }
+  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  QG_CHECK(threads >= 1);
+  workers_.reserve(static_cast<std::size_t>(threads - 1));
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker(); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true, std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (std::thread& thread : workers_) thread.join();
+}
+
+void ThreadPool::take_ranges() {
+  for (;;) {
+    const std::size_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+    if (begin >= count_) return;
+    call_(context_, begin, std::min(begin + grain_, count_));
+  }
+}
+
+void ThreadPool::worker() {
+  std::uint32_t seen = 0;
+  for (;;) {
+    wait_while(generation_, seen);
+    ++seen;
+    if (stop_.load(std::memory_order_relaxed)) return;
+    take_ranges();
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+  }
+}
+
+void ThreadPool::run(std::size_t count, std::size_t grain, Call call, void* context) {
+  if (count == 0) return;
+  if (workers_.empty() || count <= grain) {
+    call(context, 0, count);
+    return;
+  }
+  std::lock_guard<std::mutex> turn(callers_);
+  call_ = call;
+  context_ = context;
+  count_ = count;
+  grain_ = std::max<std::size_t>(grain, 1);
+  next_.store(0, std::memory_order_relaxed);
+  busy_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  take_ranges();
+  for (std::uint32_t left = busy_.load(std::memory_order_acquire); left != 0;
+       left = busy_.load(std::memory_order_acquire)) {
+    wait_while(busy_, left);
+  }
+}
+
+}  // namespace qwen3guard::base
