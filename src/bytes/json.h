@@ -13,6 +13,9 @@ namespace qwen3guard::bytes {
 struct JsonLimits {
   std::size_t max_bytes = 64u << 20;
   std::size_t max_depth = 64;
+  /// Values of any kind. A parsed value takes about 50 bytes where its text may take two: this, not
+  /// `max_bytes`, bounds the memory that hostile text can claim.
+  std::size_t max_values = 4u << 20;
 };
 
 /// Parses one JSON value. Errors (kInvalidJson, kInvalidUtf8, kTooLong): position, duplicate keys,

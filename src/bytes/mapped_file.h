@@ -11,8 +11,9 @@
 
 namespace qwen3guard::bytes {
 
-/// Owns the mapping; move-only. The bytes stay valid as long as the object lives. A file that is cut
-/// short by somebody else while it is mapped raises SIGBUS: checkpoints must not be edited in place.
+/// Owns the mapping; move-only. The bytes stay valid as long as the object lives. A file that is
+/// cut short by somebody else while it is mapped raises SIGBUS: checkpoints must not be edited in
+/// place.
 class MappedFile {
  public:
   /// Errors: kNotFound, kIo (with the operating system's reason).
