@@ -49,12 +49,32 @@ enum class Decision { kAllow, kFlag, kBlock };
 std::string_view target_name(Target target);
 std::string_view decision_name(Decision decision);
 
-/// Where a response was flagged: the token's index in the response (from 0), and where that token starts
-/// in the original text of the message, in bytes and in code points.
+/// What a policy makes of one judged token (or of a prompt, which has only one).
+/// Invariant: risk is Safe if and only if action is kAllow.
+struct TokenLabel {
+  Risk risk = Risk::kSafe;
+  Decision action = Decision::kAllow;
+};
+
+/// How many odd tokens make a flag.
+enum class DebounceRule {
+  /// The report, section 4.4: flag at i when tokens i-1 and i are both not Safe.
+  kPaper,
+  /// The official evaluation script: two equal labels in a row, Unsafe pairs anywhere before
+  /// Controversial ones. Mixed pairs never fire, and a later Unsafe pair replaces an earlier
+  /// Controversial one.
+  kOfficialEval,
+};
+std::string_view debounce_rule_name(DebounceRule rule);  // "paper", "official-eval"
+std::optional<DebounceRule> parse_debounce_rule(std::string_view name);
+
+/// Where a response was flagged: the token's index in the response (from 0, thinking included), and where
+/// that token starts in the original text of the message, in bytes and in code points.
 struct FlagPosition {
   std::size_t token = 0;
   std::size_t byte = 0;
   std::size_t character = 0;
+  bool thinking = false;  // counted in the message's reasoning_content instead of its content
   bool operator==(const FlagPosition&) const = default;
 };
 

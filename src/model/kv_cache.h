@@ -1,0 +1,60 @@
+// Keys and values of the tokens that a session has read, in blocks that forks share.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "model/config.h"
+
+namespace qwen3guard::model {
+
+/// Append, truncate, fork. Blocks of kBlockTokens tokens hold all layers; a fork shares its blocks and
+/// copies one only before writing to it. One owner thread at a time; forks may live on other threads.
+class KvCache {
+ public:
+  static constexpr std::size_t kBlockTokens = 64;
+
+  explicit KvCache(const ModelConfig& config);
+  KvCache(KvCache&&) = default;
+  KvCache& operator=(KvCache&&) = default;
+
+  /// Tokens held.
+  std::size_t size() const { return size_; }
+
+  /// A cache with the same content; costs no copy of keys or values.
+  KvCache fork();
+  /// Forgets all tokens from `size` on. REQUIRES: size <= this->size().
+  void truncate(std::size_t size);
+  /// Makes room for `count` more tokens and counts them as held; the caller then writes them through
+  /// key() and value() for every layer.
+  void grow(std::size_t count);
+
+  /// Row [head_dim] of one head at a position held.
+  float* key(std::size_t layer, std::size_t head, std::size_t position);
+  float* value(std::size_t layer, std::size_t head, std::size_t position);
+
+  /// The first token of block `b` as consecutive rows [kBlockTokens][head_dim].
+  const float* key_block(std::size_t layer, std::size_t head, std::size_t b) const;
+  const float* value_block(std::size_t layer, std::size_t head, std::size_t b) const;
+
+  /// Bytes of keys and values that this cache refers to (shared blocks counted in full).
+  std::size_t bytes() const;
+
+ private:
+  struct Slot {
+    std::shared_ptr<float[]> data;
+    bool exclusive;  // false once forked: clone before writing
+  };
+  KvCache(const KvCache&) = default;
+  void make_exclusive(Slot& slot) const;
+  std::size_t offset(std::size_t layer, std::size_t head, bool value) const;
+
+  std::size_t layers_;
+  std::size_t kv_heads_;
+  std::size_t head_dim_;
+  std::size_t size_ = 0;
+  std::vector<Slot> blocks_;
+};
+
+}  // namespace qwen3guard::model

@@ -1,0 +1,69 @@
+// Any dense Qwen3: token ids -> hidden states, with a KV cache.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "bytes/safetensors.h"
+#include "kernels/kernels.h"
+#include "model/config.h"
+#include "model/kv_cache.h"
+#include "model/weights.h"
+#include "qwen3guard/result.h"
+
+namespace qwen3guard::model {
+
+/// Scratch memory of one forward pass at a time; reused from call to call, owned by the caller.
+class Workspace {
+ private:
+  friend class Model;
+  std::vector<float> normed, query, key, value, attended, gate, up, cosines, sines;
+};
+
+/// Const after load: share one between threads, each with its own KvCache and Workspace.
+class Model {
+ public:
+  /// Called after the embedding (layer 0) and after each layer l (as l + 1) with the states
+  /// [tokens, hidden] of the chunk, for comparison with a reference.
+  using Observer = std::function<void(std::size_t layer, std::span<const float> states)>;
+
+  /// Maps the checkpoint in `directory`; weights stay in the page cache in their own format.
+  static Result<std::shared_ptr<const Model>> load(
+      const std::filesystem::path& directory,
+      const kernels::Kernels& kernels = kernels::active_kernels());
+
+  const ModelConfig& config() const { return config_; }
+  const bytes::TensorStore& tensors() const { return store_; }
+
+  /// Reads `ids` after the tokens that `cache` holds and appends them to it. `hidden` receives the
+  /// final-normed states [ids.size(), hidden_size]. Errors, cache unchanged: kInvalidArgument (an id
+  /// outside the vocabulary), kTooLong (past max_positions), kNonFinite (broken weights).
+  Status forward(std::span<const std::int32_t> ids, KvCache& cache, Workspace& workspace,
+                 base::ThreadPool& pool, std::span<float> hidden,
+                 const Observer& observer = nullptr) const;
+
+  /// Next-token logits [vocabulary] of one final-normed state. REQUIRES: a causal LM.
+  void lm_logits(std::span<const float> hidden, base::ThreadPool& pool, std::span<float> logits) const;
+  /// The logits of a few rows only.
+  void lm_logits(std::span<const float> hidden, std::span<const std::int32_t> rows,
+                 std::span<float> logits) const;
+
+ private:
+  Model(ModelConfig config, bytes::TensorStore store, Weights weights, const kernels::Kernels& kernels);
+  void attend(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count,
+              KvCache& cache, Workspace& ws, base::ThreadPool& pool) const;
+  void matmul(const kernels::Matrix& weights, const float* x, std::size_t tokens, float* out,
+              base::ThreadPool& pool) const;
+
+  ModelConfig config_;
+  bytes::TensorStore store_;
+  Weights weights_;
+  const kernels::Kernels* kernels_;
+};
+
+}  // namespace qwen3guard::model
