@@ -18,9 +18,10 @@ class HeaderHandler : public JsonHandler {
   HeaderHandler(std::string_view text, const JsonLimits& limits) : JsonHandler(text, limits) {}
 
   static Result<Header> parse(std::string_view text) {
-    // Limits on tensors and ranks do what a limit on values would.
+    // The states allow three levels and say better what is wrong with a fourth; limits on tensors
+    // and ranks do what a limit on values would.
     HeaderHandler handler(text, {.max_bytes = kMaxHeaderBytes,
-                                 .max_depth = 3,
+                                 .max_depth = 4,
                                  .max_values = std::numeric_limits<std::size_t>::max()});
     if (auto error = run(handler)) {
       // Whatever is wrong with the JSON, what the user has is a damaged file.
