@@ -1,4 +1,5 @@
-// Text <-> token ids, as the Qwen tokenizer does it: NFC, pre-tokenizer, byte-level BPE, added tokens.
+// Text <-> token ids, as the Qwen tokenizer does it: NFC, pre-tokenizer, byte-level BPE, added
+// tokens.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +26,8 @@ struct ByteSpan {
 };
 
 /// Text of which only some spans may hold control tokens. A template writes it: `control` lists, in
-/// order and without overlap, the spans that the template itself wrote. Everything else is untrusted:
-/// added-token strings in it stay ordinary text.
+/// order and without overlap, the spans that the template itself wrote. Everything else is
+/// untrusted: added-token strings in it stay ordinary text.
 struct RenderedText {
   std::string text;
   std::vector<ByteSpan> control;
@@ -34,9 +35,9 @@ struct RenderedText {
 
 struct Encoding {
   std::vector<TokenId> ids;
-  /// Bytes of the text as given (before NFC) that each token stands for, same length as `ids`. A token
-  /// that holds part of a character, or of a sequence that NFC rewrote, spans that whole character or
-  /// sequence.
+  /// Bytes of the text as given (before NFC) that each token stands for, same length as `ids`. A
+  /// token that holds part of a character, or of a sequence that NFC rewrote, spans that whole
+  /// character or sequence.
   std::vector<ByteSpan> offsets;
 };
 
@@ -44,8 +45,8 @@ struct Encoding {
 class Tokenizer {
  public:
   /// Reads tokenizer.json from a checkpoint's directory, or vocab.json + merges.txt
-  /// (+ tokenizer_config.json for the added tokens). Errors: kNotFound, kIo, kCorruptFile, kUnsupported
-  /// (another kind of tokenizer).
+  /// (+ tokenizer_config.json for the added tokens). Errors: kNotFound, kIo, kCorruptFile,
+  /// kUnsupported (another kind of tokenizer).
   static Result<std::shared_ptr<const Tokenizer>> load(const std::filesystem::path& directory);
   /// From the bytes of a tokenizer.json.
   static Result<std::shared_ptr<const Tokenizer>> parse(std::string_view tokenizer_json);
@@ -56,8 +57,8 @@ class Tokenizer {
   /// normalised, split and merged at once, so content without added-token strings gets exactly the
   /// reference's ids. Errors: kInvalidUtf8 (says at which byte).
   virtual Result<Encoding> encode(const RenderedText& rendered) const = 0;
-  /// Plain text; with `parse_added_tokens`, as the reference does, added-token strings anywhere become
-  /// control ids (for trusted text and golden tests only).
+  /// Plain text; with `parse_added_tokens`, as the reference does, added-token strings anywhere
+  /// become control ids (for trusted text and golden tests only).
   virtual Result<Encoding> encode(std::string_view text, bool parse_added_tokens) const = 0;
 
   /// The bytes of the tokens; may end inside a character. Unknown ids give an error.
