@@ -1,0 +1,65 @@
+#include "engine/loaded.h"
+
+#include <algorithm>
+#include <iterator>
+#include <thread>
+
+#include "base/try.h"
+
+namespace qwen3guard::engine {
+
+Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& directory,
+                                                   const GuardOptions& options) {
+  if (options.threads < 0) {
+    return Error{ErrorCode::kInvalidArgument, "threads: expected 0 (one for each core) or more, found " +
+                                                  std::to_string(options.threads)};
+  }
+  std::shared_ptr<Loaded> loaded(new Loaded());
+  loaded->options_ = options;
+  QG_TRY(loaded->model_, model::Model::load(directory));
+  QG_TRY(loaded->tokenizer_, tokens::Tokenizer::load(directory));
+  const model::ModelConfig& config = loaded->model_->config();
+  if (config.guard) {
+    QG_TRY(loaded->heads_, heads::StreamHeads::load(loaded->model_));
+  }
+  if (loaded->tokenizer_->vocabulary_size() > config.vocabulary_size) {
+    return Error{ErrorCode::kCorruptFile,
+                 directory.string() + ": the tokenizer has " +
+                     std::to_string(loaded->tokenizer_->vocabulary_size()) +
+                     " tokens, the model embeds only " + std::to_string(config.vocabulary_size) +
+                     "; tokenizer.json and weights do not belong together"};
+  }
+  const auto turn_end = loaded->tokenizer_->added_token("<|im_end|>");
+  if (!turn_end) {
+    return Error{ErrorCode::kUnsupported, directory.string() +
+                                              ": the tokenizer has no added token <|im_end|>; expected "
+                                              "the tokenizer of a Qwen3 checkpoint"};
+  }
+  loaded->turn_end_ = *turn_end;
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  loaded->pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads
+                                                                         : static_cast<int>(cores));
+  return std::shared_ptr<const Loaded>(std::move(loaded));
+}
+
+TokenVerdict judge(const heads::HeadLogits& logits, Target target) {
+  TokenVerdict verdict;
+  const std::size_t categories =
+      target == Target::kPrompt ? kQueryCategoryCount : kResponseCategoryCount;
+  verdict.probabilities.p = logits.risk;
+  kernels::softmax(verdict.probabilities.p.data(), kRiskCount);
+  std::copy_n(logits.category.begin(), categories, verdict.category_probabilities.begin());
+  kernels::softmax(verdict.category_probabilities.data(), categories);
+  const auto largest = [](const auto& values, std::size_t count) {
+    return static_cast<int>(std::distance(
+        values.begin(),
+        std::max_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count))));
+  };
+  verdict.risk = static_cast<Risk>(largest(verdict.probabilities.p, kRiskCount));
+  if (verdict.risk != Risk::kSafe) {
+    verdict.category = static_cast<Category>(largest(verdict.category_probabilities, categories));
+  }
+  return verdict;
+}
+
+}  // namespace qwen3guard::engine

@@ -1,0 +1,44 @@
+// A loaded checkpoint with everything that judging needs: const and shared by all sessions.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "heads/stream_heads.h"
+#include "model/model.h"
+#include "qwen3guard/guard.h"
+#include "tokens/tokenizer.h"
+
+namespace qwen3guard::engine {
+
+/// Thread-safe: the pool serialises the loops of concurrent sessions, all else is const.
+class Loaded {
+ public:
+  static Result<std::shared_ptr<const Loaded>> load(const std::filesystem::path& directory,
+                                                    const GuardOptions& options);
+
+  const GuardOptions& options() const { return options_; }
+  const model::Model& model() const { return *model_; }
+  const heads::StreamHeads* stream_heads() const { return heads_ ? &*heads_ : nullptr; }
+  const std::shared_ptr<const tokens::Tokenizer>& tokenizer() const { return tokenizer_; }
+  base::ThreadPool& pool() const { return *pool_; }
+  /// The id of <|im_end|>, where a prompt's verdict is read and an answer ends.
+  tokens::TokenId turn_end() const { return turn_end_; }
+
+ private:
+  Loaded() = default;
+  GuardOptions options_;
+  std::shared_ptr<const model::Model> model_;
+  std::optional<heads::StreamHeads> heads_;
+  std::shared_ptr<const tokens::Tokenizer> tokenizer_;
+  std::unique_ptr<base::ThreadPool> pool_;
+  tokens::TokenId turn_end_ = 0;
+};
+
+/// Softmax of a head's logits as a judged token of `target`.
+TokenVerdict judge(const heads::HeadLogits& logits, Target target);
+
+}  // namespace qwen3guard::engine
