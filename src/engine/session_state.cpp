@@ -8,8 +8,6 @@
 namespace qwen3guard::engine {
 namespace {
 
-constexpr std::string_view kTurnEnd = "<|im_end|>";
-
 tokens::RenderedText cut(const tokens::RenderedText& rendered, std::size_t size) {
   tokens::RenderedText result{rendered.text.substr(0, size), {}};
   for (const tokens::ByteSpan& span : rendered.control) {
@@ -96,12 +94,9 @@ Result<tokens::RenderedText> SessionState::opening(Stage stage) const {
   conversation.push_back({Role::kAssistant, "", std::nullopt});
   if (thinking_.begun) conversation.back().reasoning_content = thinking_.source;
   QG_TRY(const tokens::RenderedConversation rendered, tokens::render_chatml(conversation, {}));
-  if (stage == Stage::kAnswer) return cut(rendered, rendered.last_content.begin);
-  const std::string_view turn = std::string_view(rendered.text).substr(rendered.turns.back().begin);
-  constexpr std::string_view kThink = "<think>\n";
-  const std::size_t think = turn.find(kThink);
-  QG_CHECK(think != std::string_view::npos);  // the template opens a final answer with it
-  return cut(rendered, rendered.turns.back().begin + think + kThink.size());
+  return cut(rendered, stage == Stage::kAnswer
+                           ? rendered.last_content.begin
+                           : rendered.turns.back().begin + tokens::chatml_thinking_opening().text.size());
 }
 
 Result<SessionState::Tokens> SessionState::begin(Stage stage) {
@@ -264,8 +259,7 @@ Result<SessionState::Tokens> SessionState::finish_text() {
   if (stage_ != Stage::kAnswer) {
     QG_TRY(tokens, begin(Stage::kAnswer));
   }
-  QG_TRY(tokens::Encoding encoding,
-         stream_->finish({std::string(kTurnEnd) + "\n", {{0, kTurnEnd.size()}}}));
+  QG_TRY(tokens::Encoding encoding, stream_->finish(tokens::chatml_turn_closing()));
   // Nothing after <|im_end|> is part of the answer.
   while (!encoding.ids.empty() && encoding.ids.back() != loaded_->turn_end()) {
     encoding.ids.pop_back();
