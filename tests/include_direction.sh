@@ -21,7 +21,7 @@ model: kernels bytes
 heads: model
 verdict: base
 policy: verdict bytes
-engine: tokens heads verdict
+engine: tokens heads policy verdict
 server: engine policy
 dataset: tokens verdict
 training: dataset bytes verdict
