@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "bytes/atomic_file.h"
@@ -173,13 +173,13 @@ TEST(Safetensors, OpensAHugeSparseFileAtOnce) {
   std::filesystem::resize_file(scratch / "huge", 8 + header.size() + size);
 
   const std::size_t before = resident_kilobytes();
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the process: a busy machine must not matter
   const auto file = SafetensorsFile::open(scratch / "huge");
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  const double taken = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_EQ(file->find("w")->data.size(), size);
   EXPECT_EQ(file->find("w")->data[size - 1], std::byte{0});
-  EXPECT_LT(taken.count(), 1.0);
+  EXPECT_LT(taken, 1.0);
   EXPECT_LT(resident_kilobytes(), before + 10'000);
 }
 
