@@ -1,0 +1,13 @@
+// The subcommands. Each adds itself to the command line; when it was chosen, its callback sets `status`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace qwen3guard::apps {
+
+void add_moderate(CLI::App& app, int& status);
+void add_stream(CLI::App& app, int& status);
+void add_inspect(CLI::App& app, int& status);
+void add_evaluate(CLI::App& app, int& status);
+
+}  // namespace qwen3guard::apps
