@@ -6,11 +6,11 @@
 #include <queue>
 #include <utility>
 
+#include "base/check.h"
+
 namespace qwen3guard::tokens {
 namespace {
 
-/// Pieces up to this size are merged in arrays on the stack.
-constexpr std::size_t kShortPiece = 128;
 constexpr std::uint64_t kFreePair = ~std::uint64_t{0};
 constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15u;
 
@@ -134,13 +134,16 @@ Status Bpe::add_merges(const BpeSpec& spec) {
   origin_.assign(id_limit(), Origin{});
   regular_ = true;
   const std::size_t mask = pairs_.size() - 1;
+  std::string joined;
   for (std::size_t r = 0; r < spec.merges.size(); ++r) {
-    const auto [left, right, whole] = spec.merges[r];
+    const std::string& a = spec.merges[r].left;
+    const std::string& b = spec.merges[r].right;
+    joined.assign(a).append(b);
+    const TokenId left = find_or(a, -1), right = find_or(b, -1), whole = find_or(joined, -1);
     const auto name = [r] { return "merge " + std::to_string(r); };
-    const std::string_view a = bytes(left), b = bytes(right), ab = bytes(whole);
-    if (a.empty() || b.empty() || ab.size() != a.size() + b.size() || !ab.starts_with(a) ||
-        !ab.ends_with(b)) {
-      return corrupt(name() + ": the parts do not make up the token it names");
+    if (left < 0 || right < 0 || whole < 0) {
+      return corrupt(name() + ": " + (left < 0 || right < 0 ? "a part" : "the result") +
+                     " is not in the vocabulary");
     }
     const std::uint64_t key = pair_key(left, right);
     std::size_t i = key * kGolden >> pair_shift_;
@@ -183,6 +186,12 @@ void Bpe::find_reachable() {
         reachable(origin.left) && reachable(origin.right) &&
         no_merge_across(origin.left, origin.right, /*skip_first=*/true);
   }
+  std::vector<TokenTrie::Entry> entries;
+  for (std::size_t i = 0; i < id_limit(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (reachable(id)) entries.push_back({id, bytes(id)});
+  }
+  regular_ = trie_.build(std::move(entries), id_limit());
 }
 
 TokenId Bpe::find_or(std::string_view key, TokenId otherwise) const {
@@ -234,6 +243,10 @@ bool Bpe::no_merge_across(TokenId left, TokenId right, bool skip_first) const {
 }
 
 void Bpe::encode_piece(std::string_view piece, std::vector<TokenId>& ids) const {
+  if (piece.size() == 1) {
+    ids.push_back(byte_token_[static_cast<unsigned char>(piece[0])]);
+    return;
+  }
   if (piece.size() <= longest_) {
     const TokenId id = find_or(piece, -1);
     if (id >= 0 && reachable(id)) {
@@ -241,43 +254,41 @@ void Bpe::encode_piece(std::string_view piece, std::vector<TokenId>& ids) const 
       return;
     }
   }
-  merge_piece(piece, ids);
+  if (regular_) {
+    fit_tokens(piece, ids);
+  } else {
+    merge_piece(piece, ids);
+  }
+}
+
+// Takes the longest token that may follow the last one; backs out of dead ends. Whatever sequence
+// this finds is the encoding, because only one has neighbours that all hold. A position from which
+// the rest could not be encoded is never entered again, so the work is linear.
+void Bpe::fit_tokens(std::string_view piece, std::vector<TokenId>& ids) const {
+  const std::size_t start = ids.size();
+  std::vector<bool> dead;  // by position; empty until the first dead end
+  std::size_t position = 0;
+  TokenId token = trie_.longest(piece);
+  while (token >= 0) {
+    const std::size_t end = position + length(token);
+    if ((dead.empty() || !dead[end]) && (ids.size() == start || pair_holds(ids.back(), token))) {
+      ids.push_back(token);
+      position = end;
+      token = end == piece.size() ? -1 : trie_.longest(piece.substr(end));
+      continue;
+    }
+    token = trie_.shorter(token);
+    if (token >= 0) continue;
+    QG_CHECK(ids.size() > start);  // the encoding exists
+    if (dead.empty()) dead.resize(piece.size() + 1);
+    dead[position] = true;
+    token = ids.back();
+    ids.pop_back();
+    position -= length(token);
+  }
 }
 
 void Bpe::merge_piece(std::string_view piece, std::vector<TokenId>& ids) const {
-  if (piece.size() <= kShortPiece) {
-    merge_short(piece, ids);
-  } else {
-    merge_long(piece, ids);
-  }
-}
-
-void Bpe::merge_short(std::string_view piece, std::vector<TokenId>& ids) const {
-  std::array<TokenId, kShortPiece> id;
-  std::array<Rank, kShortPiece> next_rank;  // of merging [i] with [i + 1]
-  std::size_t n = piece.size();
-  const auto byte = [&piece](std::size_t i) { return static_cast<unsigned char>(piece[i]); };
-  for (std::size_t i = 0; i < n; ++i) {
-    id[i] = byte_token_[byte(i)];
-    next_rank[i] = i + 1 < n ? byte_pair_rank_[256u * byte(i) + byte(i + 1)] : kNoRank;
-  }
-  while (n > 1) {
-    Rank lowest = kNoRank;
-    for (std::size_t i = 0; i < n; ++i) lowest = std::min(lowest, next_rank[i]);
-    if (lowest == kNoRank) break;
-    const auto at = static_cast<std::size_t>(
-        std::find(next_rank.begin(), next_rank.begin() + n, lowest) - next_rank.begin());
-    id[at] = whole_[lowest];
-    --n;
-    std::memmove(&id[at + 1], &id[at + 2], (n - at - 1) * sizeof(TokenId));
-    std::memmove(&next_rank[at], &next_rank[at + 1], (n - at) * sizeof(Rank));
-    next_rank[at] = at + 1 < n ? rank(id[at], id[at + 1]) : kNoRank;
-    if (at > 0) next_rank[at - 1] = rank(id[at - 1], id[at]);
-  }
-  ids.insert(ids.end(), id.begin(), id.begin() + n);
-}
-
-void Bpe::merge_long(std::string_view piece, std::vector<TokenId>& ids) const {
   constexpr std::uint32_t kEnd = 0xFFFFFFFFu;
   struct Symbol {
     TokenId id;  // -1: merged into its left neighbour

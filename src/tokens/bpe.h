@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "qwen3guard/result.h"
+#include "tokens/token_trie.h"
 #include "tokens/tokenizer.h"
 
 namespace qwen3guard::tokens {
@@ -30,8 +31,7 @@ struct BpeSpec {
     std::string bytes;
   };
   struct Merge {
-    TokenId left, right;
-    TokenId whole;
+    std::string left, right;
   };
   std::vector<Token> tokens;
   std::vector<Merge> merges;  // in order of rank
@@ -45,7 +45,7 @@ class Bpe {
   static Result<Bpe> create(const BpeSpec& spec);
 
   /// Appends the ids of one piece: repeatedly merge the pair of lowest rank, the leftmost first.
-  /// O(n log n) at worst.
+  /// O(n) for regular() vocabularies, else O(n log n).
   void encode_piece(std::string_view piece, std::vector<TokenId>& ids) const;
 
   /// Bytes of a token; empty for an id that is not in the vocabulary.
@@ -72,15 +72,19 @@ class Bpe {
   /// its bytes if and only if this holds for every two neighbours. REQUIRES: regular(), both
   /// reachable().
   bool pair_holds(TokenId left, TokenId right) const { return no_merge_across(left, right, false); }
+  /// The reachable tokens.
+  const TokenTrie& trie() const { return trie_; }
+
+  /// The definition, carried out merge by merge in O(n log n): for irregular vocabularies and as
+  /// the reference for encode_piece in tests.
+  void merge_piece(std::string_view piece, std::vector<TokenId>& ids) const;
 
  private:
   Bpe() = default;
   Rank rank(TokenId left, TokenId right) const;
   bool no_merge_across(TokenId left, TokenId right, bool skip_first) const;
   TokenId find_or(std::string_view bytes, TokenId otherwise) const;
-  void merge_short(std::string_view piece, std::vector<TokenId>& ids) const;
-  void merge_long(std::string_view piece, std::vector<TokenId>& ids) const;
-  void merge_piece(std::string_view piece, std::vector<TokenId>& ids) const;
+  void fit_tokens(std::string_view piece, std::vector<TokenId>& ids) const;
   Status add_tokens(const BpeSpec& spec);
   Status add_merges(const BpeSpec& spec);
   void find_reachable();
@@ -113,6 +117,7 @@ class Bpe {
   std::vector<Origin> origin_;
   std::vector<std::uint8_t> reachable_;
   bool regular_ = false;
+  TokenTrie trie_;
 };
 
 }  // namespace qwen3guard::tokens

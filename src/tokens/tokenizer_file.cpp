@@ -8,7 +8,6 @@
 #include <fstream>
 #include <optional>
 #include <system_error>
-#include <unordered_map>
 #include <utility>
 
 #include "base/try.h"
@@ -173,8 +172,7 @@ Result<AddedToken> added_token(element entry, TokenId id) {
   return AddedToken{id, std::string(content)};
 }
 
-Status read_vocabulary(const Lookup& value, const ByteAlphabet& alphabet,
-                       BpeSpec& spec) {
+Status read_vocabulary(const Lookup& value, const ByteAlphabet& alphabet, BpeSpec& spec) {
   simdjson::dom::object vocabulary;
   if (value.get(vocabulary) != simdjson::SUCCESS) {
     return corrupt("vocabulary: expected an object of strings to ids, found " + describe(value));
@@ -191,30 +189,20 @@ Status read_vocabulary(const Lookup& value, const ByteAlphabet& alphabet,
   return {};
 }
 
-/// Looks parts of merges up by their bytes.
 class MergeReader {
  public:
-  MergeReader(const ByteAlphabet& alphabet, BpeSpec& spec) : alphabet_(alphabet), spec_(spec) {
-    ids_.reserve(spec.tokens.size());
-    for (const auto& token : spec.tokens) ids_.emplace(token.bytes, token.id);
-  }
+  MergeReader(const ByteAlphabet& alphabet, BpeSpec& spec) : alphabet_(alphabet), spec_(spec) {}
 
   Status add(std::string_view left, std::string_view right) {
-    const auto fail = [this](std::string_view part) {
-      return corrupt("merge " + std::to_string(spec_.merges.size()) + ": \"" +
-                     std::string(part.substr(0, 80)) + "\" is not in the vocabulary");
-    };
     if (spec_.merges.size() >= kMaxMerges) {
       return Error{ErrorCode::kUnsupported, "merges: more than " + std::to_string(kMaxMerges)};
     }
-    const auto a = alphabet_.bytes(left), b = alphabet_.bytes(right);
-    const auto left_id = a ? ids_.find(*a) : ids_.end();
-    if (left_id == ids_.end()) return fail(left);
-    const auto right_id = b ? ids_.find(*b) : ids_.end();
-    if (right_id == ids_.end()) return fail(right);
-    const auto whole_id = ids_.find(*a + *b);
-    if (whole_id == ids_.end()) return fail(std::string(left) + std::string(right));
-    spec_.merges.push_back({left_id->second, right_id->second, whole_id->second});
+    auto a = alphabet_.bytes(left), b = alphabet_.bytes(right);
+    if (!a || !b) {
+      return expected("merge " + std::to_string(spec_.merges.size()), "byte-level spelling",
+                      "\"" + std::string((a ? right : left).substr(0, 80)) + "\"");
+    }
+    spec_.merges.push_back({*std::move(a), *std::move(b)});
     return {};
   }
 
@@ -232,11 +220,9 @@ class MergeReader {
  private:
   const ByteAlphabet& alphabet_;
   BpeSpec& spec_;
-  std::unordered_map<std::string_view, TokenId> ids_;
 };
 
-Status read_merges(const Lookup& value, const ByteAlphabet& alphabet,
-                   BpeSpec& spec) {
+Status read_merges(const Lookup& value, const ByteAlphabet& alphabet, BpeSpec& spec) {
   simdjson::dom::array merges;
   if (value.get(merges) != simdjson::SUCCESS) {
     return corrupt("model.merges: expected a list, found " + describe(value));
