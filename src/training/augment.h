@@ -1,0 +1,29 @@
+// Changes to an example that leave its label true.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "qwen3guard/conversation.h"
+#include "tokens/tokenizer.h"
+#include "training/batches.h"
+#include "training/random.h"
+
+namespace qwen3guard::training {
+
+/// Lower-cases (ASCII, Latin-1, Greek and Cyrillic letters) and drops the final punctuation: people
+/// type like that to a machine, and the sets mostly do not.
+Conversation lowered(const Conversation& conversation);
+
+/// A post as the answer to a neutral question.
+Conversation as_response(const Conversation& post, Random& random);
+
+/// Replaces content tokens by random ones, each with probability `rate`; control tokens and the
+/// template before a response stay. `first_control`: ids from here on are control tokens.
+void replace_tokens(View& view, double rate, tokens::TokenId first_control, Random& random);
+
+/// Shortens `view` to the limits of the mix; the closing <|im_end|> stays. `random` null: cuts at
+/// the end.
+void crop(View& view, const DataMix& mix, double random_crop, Random* random);
+
+}  // namespace qwen3guard::training

@@ -1,0 +1,288 @@
+#include "training/batches.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "base/check.h"
+#include "base/try.h"
+#include "training/augment.h"
+
+namespace qwen3guard::training {
+namespace {
+
+/// Examples drawn and sorted by length together: large enough for tight batches.
+constexpr std::size_t kPool = 6000;
+
+/// Label shares of a set, each present label raised to at least `minimum`.
+std::map<int, double> label_shares(const std::map<int, std::vector<std::uint32_t>>& by_label,
+                                   double minimum) {
+  double total = 0;
+  std::map<int, double> shares;
+  for (const auto& [label, members] : by_label) total += static_cast<double>(members.size());
+  double sum = 0;
+  for (const auto& [label, members] : by_label) {
+    const double share = static_cast<double>(members.size()) / total;
+    sum += shares[label] =
+        std::max(share, std::min(minimum, 1.0 / static_cast<double>(by_label.size())));
+  }
+  for (auto& [label, share] : shares) share /= sum;
+  return shares;
+}
+
+}  // namespace
+
+std::size_t Batch::tokens() const {
+  return static_cast<std::size_t>(std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}));
+}
+
+std::vector<float> token_weights(std::size_t count, const LossOptions& options) {
+  std::vector<double> weights(count, 0.0);
+  const double n = static_cast<double>(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const double from_start = static_cast<double>(i + 1);
+    const std::size_t from_end = count - i;
+    switch (options.rule) {
+      case TokenLabelRule::kAll:
+      case TokenLabelRule::kSoftRamp:
+        weights[i] = 1;
+        break;
+      case TokenLabelRule::kRamp:
+        weights[i] = from_start;
+        break;
+      case TokenLabelRule::kWarmRamp:
+        weights[i] = std::min(1.0, from_start / static_cast<double>(options.ramp_tokens));
+        break;
+      case TokenLabelRule::kLastTokens:
+        weights[i] = from_end <= options.last_tokens ? 1 : 0;
+        break;
+      case TokenLabelRule::kLastFraction:
+        // The last token always counts: an empty sum would drop the example.
+        weights[i] =
+            from_end == 1 || static_cast<double>(from_end) <= options.last_fraction * n ? 1 : 0;
+        break;
+    }
+  }
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  std::vector<float> result(count);
+  for (std::size_t i = 0; i < count; ++i) result[i] = static_cast<float>(weights[i] / sum);
+  return result;
+}
+
+float label_certainty(std::size_t index, const LossOptions& options) {
+  if (options.rule != TokenLabelRule::kSoftRamp) return 1.0f;
+  return std::min(1.0f, static_cast<float>(index) / static_cast<float>(options.ramp_tokens));
+}
+
+Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const LossOptions& options) {
+  Batch batch;
+  batch.rows = views.size();
+  for (const auto& view : views)
+    batch.length = std::max(batch.length, bucket_length(view.ids.size()));
+  batch.ids.assign(batch.rows * batch.length, pad);
+  for (std::size_t r = 0; r < views.size(); ++r) {
+    const View& view = views[r];
+    std::copy(view.ids.begin(), view.ids.end(),
+              batch.ids.begin() + static_cast<std::ptrdiff_t>(r * batch.length));
+    batch.lengths.push_back(static_cast<std::int64_t>(view.ids.size()));
+    if (!view.example->label) continue;
+    const Risk label = *view.example->label;
+    const auto class_weight =
+        static_cast<float>(options.class_weights[static_cast<std::size_t>(label)]);
+    const auto at = static_cast<std::int64_t>(r * batch.length);
+    std::int64_t category =
+        view.category && label != Risk::kSafe ? static_cast<std::int64_t>(*view.category) : -1;
+    if (view.target == Target::kPrompt) {
+      batch.queries.push_back({at + static_cast<std::int64_t>(view.first_judged),
+                               static_cast<std::int64_t>(label), category, class_weight, 0});
+      continue;
+    }
+    if (category >= static_cast<std::int64_t>(kResponseCategoryCount)) category = -1;
+    const auto sequence = static_cast<std::int64_t>(batch.response_flagged.size());
+    batch.response_flagged.push_back(label == Risk::kSafe ? 0.0f : 1.0f);
+    const std::size_t count = view.ids.size() - view.first_judged;
+    LossOptions rule = options;
+    // Marked spans are exact: no rule has to guess.
+    if (view.onset) rule.rule = TokenLabelRule::kAll;
+    const auto weights = token_weights(count, rule);
+    for (std::size_t i = 0; i < count; ++i) {
+      const bool before = view.onset && view.first_judged + i < *view.onset;
+      const auto risk = before ? Risk::kSafe : label;
+      const auto position = at + static_cast<std::int64_t>(view.first_judged + i);
+      const float certain = view.onset || label == Risk::kSafe ? 1.0f : label_certainty(i, options);
+      if (certain > 0) {
+        batch.responses.push_back({position, static_cast<std::int64_t>(risk),
+                                   before ? -1 : category, weights[i] * class_weight * certain,
+                                   sequence});
+      }
+      if (certain < 1) {
+        batch.responses.push_back({position, static_cast<std::int64_t>(Risk::kSafe), -1,
+                                   weights[i] * class_weight * (1.0f - certain), sequence});
+      }
+    }
+  }
+  return batch;
+}
+
+std::size_t bucket_length(std::size_t length) {
+  for (std::size_t bucket = 16;; bucket *= 2) {
+    if (length <= bucket) return bucket;
+    if (length <= bucket + bucket / 2) return bucket + bucket / 2;
+  }
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> cut_by_tokens(const std::vector<View>& sorted,
+                                                               std::size_t budget) {
+  std::vector<std::pair<std::size_t, std::size_t>> ranges;
+  // From the long end: only the last batch, of the shortest rows, is then not full.
+  for (std::size_t end = sorted.size(); end > 0;) {
+    const std::size_t rows =
+        std::max<std::size_t>(1, budget / bucket_length(sorted[end - 1].ids.size()));
+    const std::size_t begin = end - std::min(rows, end);
+    ranges.emplace_back(begin, end);
+    end = begin;
+  }
+  return ranges;
+}
+
+Result<BatchStream> BatchStream::open(const std::vector<Example>& examples,
+                                      const std::vector<std::string>& sources,
+                                      const tokens::Tokenizer& tokenizer, const Recipe& recipe,
+                                      std::uint64_t seed) {
+  BatchStream stream;
+  stream.examples_ = &examples;
+  stream.sources_ = &sources;
+  stream.tokenizer_ = &tokenizer;
+  stream.recipe_ = recipe;
+  stream.seed_ = seed;
+  const auto pad = tokenizer.added_token("<|endoftext|>");
+  if (!pad) return Error{ErrorCode::kUnsupported, "the tokenizer has no <|endoftext|> to pad with"};
+  stream.pad_ = *pad;
+  stream.first_control_ = *pad;
+
+  for (const auto& name : sources) {
+    const auto& list = recipe.augmentation.as_response_sources;
+    stream.as_response_.push_back(std::ranges::find(list, name) != list.end());
+  }
+  std::map<std::uint32_t, std::map<int, std::vector<std::uint32_t>>> by_source;
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    const int label = examples[i].label ? static_cast<int>(*examples[i].label) : -1;
+    by_source[examples[i].source][label].push_back(static_cast<std::uint32_t>(i));
+  }
+  double sum = 0;
+  for (auto& [source, by_label] : by_source) {
+    double rows = 0;
+    for (const auto& [label, members] : by_label) rows += static_cast<double>(members.size());
+    const auto factor = recipe.data.factors.find(sources[source]);
+    const double weight = std::pow(rows, recipe.data.size_exponent) *
+                          (factor == recipe.data.factors.end() ? 1.0 : factor->second);
+    const auto shares = label_shares(by_label, recipe.data.minimum_label_share);
+    for (auto& [label, members] : by_label) {
+      const double group_weight = weight * shares.at(label);
+      if (group_weight <= 0) continue;
+      sum += group_weight;
+      stream.groups_.push_back({source, std::move(members), group_weight, {}});
+    }
+  }
+  if (stream.groups_.empty())
+    return Error{ErrorCode::kNotFound, "no labelled rows to train on after filtering"};
+  for (auto& group : stream.groups_) group.weight /= sum;
+  stream.position_.drawn.assign(stream.groups_.size(), 0);
+  return stream;
+}
+
+std::vector<double> BatchStream::source_shares() const {
+  std::vector<double> shares(sources_->size(), 0.0);
+  for (const auto& group : groups_) shares[group.source] += group.weight;
+  return shares;
+}
+
+void BatchStream::seek(Position position) {
+  QG_CHECK(position.drawn.size() == groups_.size());
+  position_ = std::move(position);
+  filled_ = false;
+}
+
+std::uint32_t BatchStream::draw(Random& random, std::vector<std::uint64_t>& drawn) {
+  double left = random.uniform();
+  std::size_t g = 0;
+  while (g + 1 < groups_.size() && left >= groups_[g].weight) left -= groups_[g++].weight;
+  Group& group = groups_[g];
+  // Each pass over a group is a new permutation, so every example comes up equally often.
+  const std::uint64_t epoch = drawn[g] / group.members.size();
+  if (group.epoch != epoch) {
+    group.order = group.members;
+    Random permutation(seed_ ^ 0x5bd1e995, g * 1000003 + epoch);
+    permutation.shuffle(group.order);
+    group.epoch = epoch;
+  }
+  return group.order[drawn[g]++ % group.members.size()];
+}
+
+Result<View> BatchStream::view(const Example& example, Random& random) const {
+  const Augmentation& augmentation = recipe_.augmentation;
+  View view{example.sequence.ids,   example.sequence.first_judged,
+            example.sequence.onset, &example,
+            example.target,         example.category};
+  // Drawn in any case, so that one option does not shift the random numbers of another.
+  const bool to_lower = random.uniform() < augmentation.lower;
+  const bool respond = random.uniform() < augmentation.as_response &&
+                       example.target == Target::kPrompt && as_response_[example.source];
+  if (to_lower || respond) {
+    Conversation changed = respond ? as_response(example.messages, random) : example.messages;
+    if (to_lower) changed = lowered(changed);
+    // The question does not show in the spans: they count characters of the last message only.
+    auto sequence = encode_conversation(*tokenizer_, changed, example.unsafe_spans);
+    if (!sequence.ok()) return std::move(sequence).error().with_context(example.id);
+    view.ids = std::move(sequence->ids);
+    view.first_judged = sequence->first_judged;
+    view.onset = sequence->onset;
+    if (respond) {
+      view.target = Target::kResponse;
+      if (view.category == Category::kJailbreak) view.category.reset();
+    }
+  }
+  crop(view, recipe_.data, augmentation.random_crop, &random);
+  replace_tokens(view, augmentation.replace_tokens * random.uniform() * 2, first_control_, random);
+  return view;
+}
+
+Status BatchStream::fill() {
+  Random random(seed_, 0x706f6f6c00000000ULL + position_.pool);
+  std::vector<std::uint64_t> drawn = position_.drawn;
+  std::vector<std::pair<std::pair<std::size_t, std::uint64_t>, View>> views;
+  views.reserve(kPool);
+  for (std::size_t i = 0; i < kPool; ++i) {
+    QG_TRY(View one, view((*examples_)[draw(random, drawn)], random));
+    const std::size_t length = one.ids.size();
+    views.emplace_back(std::pair(length, random.next()), std::move(one));
+  }
+  std::ranges::sort(views, {}, [](const auto& entry) { return entry.first; });
+  std::vector<View> sorted;
+  sorted.reserve(views.size());
+  for (auto& entry : views) sorted.push_back(std::move(entry.second));
+  pool_.clear();
+  for (const auto& [begin, end] : cut_by_tokens(sorted, recipe_.optimizer.tokens_per_step)) {
+    pool_.emplace_back(std::make_move_iterator(sorted.begin() + static_cast<std::ptrdiff_t>(begin)),
+                       std::make_move_iterator(sorted.begin() + static_cast<std::ptrdiff_t>(end)));
+  }
+  random.shuffle(pool_);
+  drawn_after_ = std::move(drawn);
+  filled_ = true;
+  return {};
+}
+
+Result<Batch> BatchStream::next() {
+  if (!filled_) QG_CHECK_OK(fill());
+  Batch batch = make_batch(pool_[position_.batch], pad_, recipe_.loss);
+  if (++position_.batch == pool_.size()) {
+    position_.drawn = std::move(drawn_after_);
+    position_.batch = 0;
+    ++position_.pool;
+    filled_ = false;
+  }
+  return batch;
+}
+
+}  // namespace qwen3guard::training

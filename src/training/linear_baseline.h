@@ -1,0 +1,38 @@
+// The figure to beat: logistic regression on hashed word and character n-grams, from the same rows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "training/examples.h"
+
+namespace qwen3guard::training {
+
+struct LinearOptions {
+  std::size_t buckets_log2 = 22;
+  std::size_t epochs = 3;
+  double learning_rate = 0.1;
+  double l2 = 1e-7;
+  std::uint64_t seed = 1;
+};
+
+/// P(not Safe) from one weight a hashed n-gram: words and word pairs, characters two to five long
+/// within the text, of the judged message, and apart from them of the prompt before a response.
+class LinearClassifier {
+ public:
+  /// AdaGrad on the logistic loss, each row weighed so that its set has the share that the recipe
+  /// gives it.
+  static LinearClassifier train(const std::vector<Example>& examples,
+                                const std::vector<double>& source_shares,
+                                const LinearOptions& options);
+  double not_safe(const Conversation& messages) const;
+
+ private:
+  std::size_t mask_ = 0;
+  std::vector<float> weights_;
+  float bias_ = 0;
+};
+
+}  // namespace qwen3guard::training

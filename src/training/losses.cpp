@@ -1,0 +1,134 @@
+#include "training/losses.h"
+
+#include <algorithm>
+
+#include "training/fused_ops.h"
+
+namespace qwen3guard::training {
+namespace {
+
+struct JudgedTensors {
+  Tensor position, risk, category, weight, sequence;
+};
+
+JudgedTensors to_tensors(const std::vector<Batch::Judged>& judged) {
+  const auto n = static_cast<std::int64_t>(judged.size());
+  JudgedTensors t{at::empty({n}, at::kLong), at::empty({n}, at::kLong), at::empty({n}, at::kLong),
+                  at::empty({n}, at::kFloat), at::empty({n}, at::kLong)};
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto& one = judged[static_cast<std::size_t>(i)];
+    t.position.data_ptr<std::int64_t>()[i] = one.position;
+    t.risk.data_ptr<std::int64_t>()[i] = one.risk;
+    t.category.data_ptr<std::int64_t>()[i] = one.category;
+    t.weight.data_ptr<float>()[i] = one.weight;
+    t.sequence.data_ptr<std::int64_t>()[i] = one.sequence;
+  }
+  return t;
+}
+
+/// Sum of weight * cross-entropy, with label smoothing over the classes.
+Tensor weighted_cross_entropy(const Tensor& logits, const Tensor& target, const Tensor& weight,
+                              double smoothing) {
+  const Tensor log_p = at::log_softmax(logits, 1);
+  Tensor loss = log_p.gather(1, target.unsqueeze(1)).squeeze(1).mul(-(1.0 - smoothing));
+  if (smoothing > 0) loss = loss - log_p.mean(1) * smoothing;
+  return (loss * weight).sum();
+}
+
+Tensor category_loss(const Tensor& logits, const JudgedTensors& judged) {
+  // Where no category counts the weight is zero; index 0 only keeps gather in range.
+  const Tensor counts = judged.category.ge(0).to(at::kFloat);
+  return weighted_cross_entropy(logits, judged.category.clamp_min(0), judged.weight * counts, 0.0);
+}
+
+/// Binary cross-entropy on max_i min(p(i-1), p(i)), p = P(not Safe), for each response.
+Tensor pooled_loss(const Tensor& risk_logits, const Batch& batch, double smoothing) {
+  const auto rows = static_cast<std::int64_t>(batch.response_flagged.size());
+  // A token may appear twice, with a soft label: it is pooled once.
+  std::vector<std::int64_t> count(batch.response_flagged.size(), 0), first;
+  for (std::size_t i = 0; i < batch.responses.size(); ++i) {
+    if (i > 0 && batch.responses[i].position == batch.responses[i - 1].position) continue;
+    ++count[static_cast<std::size_t>(batch.responses[i].sequence)];
+    first.push_back(static_cast<std::int64_t>(i));
+  }
+  const std::int64_t longest = std::max<std::int64_t>(2, *std::ranges::max_element(count));
+  // Each row of `place` points at the tokens of one response; the padding points at an extra zero.
+  const auto n = static_cast<std::int64_t>(batch.responses.size());
+  Tensor place = at::full({rows, longest}, n, at::kLong);
+  std::int64_t token = 0;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t i = 0; i < count[static_cast<std::size_t>(r)]; ++i) {
+      place.data_ptr<std::int64_t>()[r * longest + i] = first[static_cast<std::size_t>(token++)];
+    }
+    // A response of a single token is judged by it alone.
+    if (count[static_cast<std::size_t>(r)] == 1)
+      place.data_ptr<std::int64_t>()[r * longest + 1] = first[static_cast<std::size_t>(token - 1)];
+  }
+  const Tensor not_safe = 1.0 - at::softmax(risk_logits, 1).select(1, 0);
+  const Tensor padded = at::cat({not_safe, at::zeros({1}, not_safe.options())});
+  const Tensor p = padded.index_select(0, place.reshape({-1})).reshape({rows, longest});
+  const Tensor pairs = at::minimum(p.narrow(1, 1, longest - 1), p.narrow(1, 0, longest - 1));
+  const Tensor pooled = std::get<0>(pairs.max(1)).clamp(1e-4, 1.0 - 1e-4);
+  Tensor target = at::empty({rows}, at::kFloat);
+  std::copy(batch.response_flagged.begin(), batch.response_flagged.end(), target.data_ptr<float>());
+  target = target * (1.0 - smoothing) + smoothing / 2;
+  return -(target * pooled.log() + (1.0 - target) * (1.0 - pooled).log()).sum();
+}
+
+Tensor language_model_loss(const Network& network, const Tensor& hidden, const Batch& batch) {
+  std::vector<std::int64_t> from, to;
+  for (std::size_t r = 0; r < batch.rows; ++r) {
+    const std::size_t start = r * batch.length;
+    for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(batch.lengths[r]); ++i) {
+      from.push_back(static_cast<std::int64_t>(start + i));
+      to.push_back(batch.ids[start + i + 1]);
+    }
+  }
+  const auto n = static_cast<std::int64_t>(from.size());
+  const Tensor rows = at::from_blob(from.data(), {n}, at::kLong);
+  const Tensor targets = at::from_blob(to.data(), {n}, at::kLong).clone();
+  return chunked_language_model_loss(hidden.index_select(0, rows.clone()), network.embedding(),
+                                     targets, network.compute_type());
+}
+
+}  // namespace
+
+Tensor batch_ids(const Batch& batch) {
+  // The tensor never writes: torch has no view of constant memory.
+  auto* data = const_cast<std::int64_t*>(batch.ids.data());
+  return at::from_blob(
+      data, {static_cast<std::int64_t>(batch.rows), static_cast<std::int64_t>(batch.length)},
+      at::kLong);
+}
+
+Tensor batch_loss(const Network& network, const Tensor& hidden, const Batch& batch,
+                  const LossOptions& options, const DropoutRates& rates, std::uint32_t seed) {
+  Tensor loss = at::zeros({}, at::kFloat);
+  if (!batch.queries.empty()) {
+    const JudgedTensors judged = to_tensors(batch.queries);
+    const HeadLogits logits =
+        network.heads(true, hidden.index_select(0, judged.position), rates, seed);
+    loss =
+        loss +
+        weighted_cross_entropy(logits.risk, judged.risk, judged.weight, options.label_smoothing) +
+        category_loss(logits.category, judged) * options.category_weight;
+  }
+  if (!batch.responses.empty()) {
+    const JudgedTensors judged = to_tensors(batch.responses);
+    const HeadLogits logits =
+        network.heads(false, hidden.index_select(0, judged.position), rates, seed);
+    const Tensor risk =
+        weighted_cross_entropy(logits.risk, judged.risk, judged.weight, options.label_smoothing);
+    loss = loss + risk * (1.0 - options.pooled) +
+           category_loss(logits.category, judged) * options.category_weight;
+    if (options.pooled > 0)
+      loss = loss + pooled_loss(logits.risk, batch, options.label_smoothing) * options.pooled;
+  }
+  loss = loss / static_cast<double>(
+                    std::max<std::size_t>(1, batch.queries.size() + batch.response_flagged.size()));
+  if (options.language_model > 0)
+    loss = loss + language_model_loss(network, hidden, batch) * options.language_model;
+  return loss;
+}
+
+}  // namespace qwen3guard::training

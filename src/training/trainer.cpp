@@ -1,0 +1,219 @@
+#include "training/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/try.h"
+#include "bytes/atomic_file.h"
+#include "training/batches.h"
+#include "training/losses.h"
+#include "training/optimizer.h"
+#include "training/plot.h"
+#include "training/schedule.h"
+#include "training/state.h"
+
+namespace qwen3guard::training {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+ValidationPoint summarise(std::size_t step, const ExampleSet& examples,
+                          const std::vector<Score>& scores) {
+  const auto by_source = figures_by_source(examples.validation, examples.sources, scores);
+  // Sets are of one target but for a few; the majority decides where a set counts.
+  std::map<std::string, std::size_t> responses;
+  for (const auto& example : examples.validation) {
+    if (example.target == Target::kResponse) ++responses[examples.sources[example.source]];
+  }
+  ValidationPoint point{step, 0, 0, 0};
+  std::size_t prompts = 0, answers = 0;
+  for (const auto& [name, f] : by_source) {
+    if (!f.auroc) continue;
+    const bool response = responses[name] * 2 > f.rows;
+    (response ? point.auroc_response : point.auroc_prompt) += *f.auroc;
+    ++(response ? answers : prompts);
+    point.f1_strict += f.strict.f1();
+  }
+  point.f1_strict /= std::max<double>(1, static_cast<double>(prompts + answers));
+  point.auroc_prompt /= std::max<double>(1, static_cast<double>(prompts));
+  point.auroc_response /= std::max<double>(1, static_cast<double>(answers));
+  return point;
+}
+
+class Trainer {
+ public:
+  Trainer(const Recipe& recipe, const ExampleSet& examples, const tokens::Tokenizer& tokenizer,
+          const TrainOptions& options, const TrainObserver& observer, Network& network,
+          BatchStream& stream, RunState state)
+      : recipe_(recipe),
+        examples_(examples),
+        options_(options),
+        observer_(observer),
+        network_(network),
+        stream_(stream),
+        state_(std::move(state)),
+        eos_(tokenizer.added_token("<|im_end|>").value_or(0)),
+        pad_(tokenizer.added_token("<|endoftext|>").value_or(0)) {}
+
+  Result<TrainReport> run() {
+    const auto& o = recipe_.optimizer;
+    const DropoutRates rates{o.embedding_dropout, o.residual_dropout, o.head_dropout};
+    const std::size_t first = state_.step;
+    auto last = Clock::now();
+    while (state_.step < o.steps && !out_of_patience()) {
+      if ((options_.stop_after != 0 && state_.step - first >= options_.stop_after) ||
+          (options_.interrupted && options_.interrupted())) {
+        QG_CHECK_OK(save());
+        return report(false);
+      }
+      QG_TRY(const Batch batch, stream_.next());
+      const auto seed = static_cast<std::uint32_t>(options_.seed * 0x9E3779B1U + state_.step);
+      const Tensor hidden = network_.hidden(batch_ids(batch), rates, seed);
+      const Tensor loss = batch_loss(network_, hidden, batch, recipe_.loss, rates, seed);
+      const double value = loss.item<double>();
+      loss.backward();
+      const double norm = optimizer_step(network_.layout(), o, state_.step, network_.weights(),
+                                         network_.gradients(), state_.optimizer);
+      if (!std::isfinite(value) || !std::isfinite(norm)) {
+        return Error{ErrorCode::kNonFinite,
+                     "step " + std::to_string(state_.step) +
+                         ": loss or gradient is not finite; lower the learning rate"};
+      }
+      state_.smoothed_loss = state_.step == 0 ? value : 0.98 * state_.smoothed_loss + 0.02 * value;
+      state_.trained_tokens += batch.tokens();
+      ++state_.step;
+      const auto now = Clock::now();
+      state_.seconds += std::chrono::duration<double>(now - last).count();
+      last = now;
+      if (state_.step % 20 == 0) state_.losses.push_back({state_.step, state_.smoothed_loss});
+      if (observer_.progress) {
+        observer_.progress({state_.step, o.steps, state_.smoothed_loss,
+                            learning_rate(o, state_.step - 1),
+                            static_cast<double>(state_.trained_tokens) / state_.seconds});
+      }
+      if (state_.step % o.validate_every == 0 || state_.step == o.steps) QG_CHECK_OK(validate());
+      if (state_.step % options_.save_every == 0 || state_.step == o.steps) QG_CHECK_OK(save());
+    }
+    QG_CHECK_OK(export_checkpoint(network_.layout(), state_.optimizer.average, eos_, pad_,
+                                  options_.out / "final"));
+    return report(true);
+  }
+
+ private:
+  bool out_of_patience() const {
+    const auto& o = recipe_.optimizer;
+    return o.patience != 0 && state_.best_step != 0 &&
+           state_.step - state_.best_step >= o.patience * o.validate_every;
+  }
+
+  TrainReport report(bool finished) const {
+    return {finished,       state_.step, state_.trained_tokens,
+            state_.seconds, state_.best, state_.best_step};
+  }
+
+  /// On the averaged weights: they are what is exported.
+  Status validate() {
+    std::swap(network_.weights(), state_.optimizer.average);
+    network_.rebind();
+    const auto scores = score_examples(network_, examples_.validation);
+    std::swap(network_.weights(), state_.optimizer.average);
+    network_.rebind();
+    const ValidationPoint point = summarise(state_.step, examples_, scores);
+    state_.validations.push_back(point);
+    const double value = (point.auroc_prompt + point.auroc_response) / 2;
+    if (observer_.say) {
+      char line[160];
+      std::snprintf(line, sizeof line,
+                    "step %zu: validation AUROC prompts %.4f, responses %.4f, F1 %.2f", point.step,
+                    point.auroc_prompt, point.auroc_response, point.f1_strict);
+      observer_.say(line);
+    }
+    if (value > state_.best) {
+      state_.best = value;
+      state_.best_step = state_.step;
+      QG_CHECK_OK(export_checkpoint(network_.layout(), state_.optimizer.average, eos_, pad_,
+                                    options_.out / "best"));
+    }
+    return draw();
+  }
+
+  Status draw() const {
+    Curve loss{"smoothed loss", "#3366cc", {}}, prompts{"AUROC prompts", "#dc3912", {}},
+        responses{"AUROC responses", "#109618", {}}, f1{"F1 strict", "#990099", {}};
+    for (const auto& p : state_.losses)
+      loss.points.emplace_back(static_cast<double>(p.step), p.loss);
+    for (const auto& p : state_.validations) {
+      const double x = static_cast<double>(p.step);
+      prompts.points.emplace_back(x, p.auroc_prompt);
+      responses.points.emplace_back(x, p.auroc_response);
+      f1.points.emplace_back(x, p.f1_strict);
+    }
+    return bytes::write_file_atomically(options_.out / "curves.svg",
+                                        plot_svg({{"Training loss", {loss}},
+                                                  {"Validation AUROC", {prompts, responses}},
+                                                  {"Validation F1", {f1}}},
+                                                 "step"));
+  }
+
+  Status save() {
+    state_.position = stream_.position();
+    state_.weights = network_.weights();
+    return save_state(state_, options_.out / "state.safetensors");
+  }
+
+  const Recipe& recipe_;
+  const ExampleSet& examples_;
+  const TrainOptions& options_;
+  const TrainObserver& observer_;
+  Network& network_;
+  BatchStream& stream_;
+  RunState state_;
+  std::int64_t eos_, pad_;
+};
+
+}  // namespace
+
+Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerprint,
+                                const ExampleSet& examples, const tokens::Tokenizer& tokenizer,
+                                const TrainOptions& options, const TrainObserver& observer) {
+  std::error_code failure;
+  std::filesystem::create_directories(options.out, failure);
+  if (failure) return Error{ErrorCode::kIo, options.out.string() + ": " + failure.message()};
+
+  ModelShape shape = recipe.model;
+  if (!options.init.empty()) {
+    QG_TRY(shape, read_model_shape(options.init, recipe.model));
+  }
+  const Layout layout = make_layout(shape, tokenizer.vocabulary_size());
+  QG_TRY(BatchStream stream,
+         BatchStream::open(examples.train, examples.sources, tokenizer, recipe, options.seed));
+  RunState state;
+  const auto saved = options.out / "state.safetensors";
+  std::vector<float> weights;
+  if (std::filesystem::exists(saved)) {
+    QG_TRY(state, load_state(saved, fingerprint));
+    if (state.weights.size() != layout.total ||
+        state.position.drawn.size() != stream.position().drawn.size()) {
+      return Error{ErrorCode::kCorruptFile, saved.string() + ": does not fit this model or data"};
+    }
+    weights = std::move(state.weights);
+    stream.seek(state.position);
+    if (observer.say) observer.say("going on from step " + std::to_string(state.step));
+  } else {
+    weights = initial_weights(layout, options.seed);
+    if (!options.init.empty()) {
+      QG_TRY(const std::size_t read, import_checkpoint(layout, options.init, weights));
+      if (observer.say)
+        observer.say("started from " + std::to_string(read) + " tensors of " +
+                     options.init.string());
+    }
+    state.fingerprint = fingerprint;
+    state.optimizer = OptimizerState::start(weights);
+  }
+  Network network(layout, std::move(weights), options.precision);
+  return Trainer(recipe, examples, tokenizer, options, observer, network, stream, std::move(state))
+      .run();
+}
+
+}  // namespace qwen3guard::training
