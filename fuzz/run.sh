@@ -37,7 +37,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$corpus" "$findings"
   folders=("$corpus")
   if [[ -d fuzz/corpus/$target ]]; then folders+=("fuzz/corpus/$target"); fi
-  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536
+  options=(-max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -max_len=65536
     -artifact_prefix="$findings/" -print_final_stats=1 -verbosity=1)
   if [[ -f fuzz/corpus/$target.dict ]]; then options+=(-dict="fuzz/corpus/$target.dict"); fi
 

@@ -25,7 +25,7 @@ TEST(Json, ParsesEveryKindOfValue) {
 TEST(Json, AgreesWithTheLibraryOnItsOwnOutput) {
   nlohmann::json value;
   for (int i = 0; i < 300; ++i) {
-    value[std::string("k") + std::to_string(i)] = {
+    value[std::string("k").append(std::to_string(i))] = {
         i, {{"nested", {i * 0.5, std::string(static_cast<std::size_t>(i), 'x')}}}};
   }
   for (const int indent : {-1, 2}) {

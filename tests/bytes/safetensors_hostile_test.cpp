@@ -38,13 +38,11 @@ std::string tensor(std::string_view fields) {
   return safetensors_bytes("{\"w\":{" + std::string(fields) + "}}", 8);
 }
 
+/// A file of two tensors of 4 bytes with these offsets.
 std::string two(std::string_view first, std::string_view second, std::size_t data_bytes) {
-  const auto entry = [](const char* name, std::string_view offsets) {
-    return "\"" + std::string(name) + R"(":{"dtype":"U8","shape":[4],"data_offsets":)" +
-           std::string(offsets) + "}";
-  };
-  return safetensors_bytes("{" + entry("first", first) + "," + entry("second", second) + "}",
-                           data_bytes);
+  std::string header = R"({"first":{"dtype":"U8","shape":[4],"data_offsets":)";
+  header.append(first).append(R"(},"second":{"dtype":"U8","shape":[4],"data_offsets":)");
+  return safetensors_bytes(header.append(second).append("}}"), data_bytes);
 }
 
 std::vector<Case> cases() {
@@ -321,8 +319,8 @@ TEST(SafetensorsHostile, AHeaderOfHugeListsTakesLittleMemory) {
 TEST(SafetensorsHostile, ManyTensorsAreRead) {
   std::string header = "{";
   for (int i = 0; i < 100'000; ++i) {
-    header += (i == 0 ? "\"t" : ",\"t") + std::to_string(i) +
-              R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+    header.append(i == 0 ? "\"t" : ",\"t").append(std::to_string(i));
+    header += R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   }
   const std::string bytes = safetensors_bytes(header + "}", 0);
   const auto file = SafetensorsFile::parse(as_bytes(std::string_view(bytes)));
