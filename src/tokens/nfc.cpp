@@ -49,6 +49,17 @@ std::string normalize_run(std::string_view run) {
   return out;
 }
 
+/// Bytes of the whole characters with which both begin.
+std::size_t common_prefix(std::string_view a, std::string_view b) {
+  std::size_t same = 0;
+  while (same < a.size() && same < b.size() && a[same] == b[same]) ++same;
+  while (same > 0 && ((same < a.size() && is_continuation(a[same])) ||
+                      (same < b.size() && is_continuation(b[same])))) {
+    --same;
+  }
+  return same;
+}
+
 /// Skips ASCII eight bytes at a time.
 const char* skip_ascii(const char* p, const char* end) {
   while (end - p >= 8) {
@@ -83,12 +94,11 @@ Normalized normalize_nfc(std::string_view text) {
     }
     const char* const here = p;
     const CharInfo info = table[decode_utf8(p)];
+    const std::uint8_t k = info.combining_class();
     if (info.nfc_boundary()) {
       run = here;
       last_class = 0;
-      continue;
     }
-    const std::uint8_t k = info.combining_class();
     if (!info.nfc_suspect() && (k == 0 || k >= last_class)) {
       last_class = k;
       continue;
@@ -99,9 +109,13 @@ Normalized normalize_nfc(std::string_view text) {
       if (table[decode_utf8(next)].nfc_boundary()) break;
       p = next;
     }
-    const std::string_view before(run, static_cast<std::size_t>(p - run));
-    const std::string after = normalize_run(before);
-    if (after != before) {
+    std::string_view before(run, static_cast<std::size_t>(p - run));
+    const std::string normalized = normalize_run(before);
+    if (normalized != before) {
+      const std::size_t same = common_prefix(before, normalized);
+      before.remove_prefix(same);
+      const std::string_view after = std::string_view(normalized).substr(same);
+      run += same;
       const auto source = static_cast<std::size_t>(run - begin);
       result.storage.append(text, copied, source - copied);
       const std::size_t norm = result.storage.size();

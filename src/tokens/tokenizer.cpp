@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "bytes/quote.h"
 #include "tokens/bpe_tokenizer.h"
 #include "tokens/nfc.h"
 #include "tokens/pretokenize.h"
@@ -54,16 +55,17 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const std::filesystem::
   if (!split_files) {
     QG_TRY(const std::string json, read_tokenizer_file(whole));
     auto result = parse(json);
-    if (!result.ok()) return std::move(result).error().with_context(whole.string());
+    if (!result.ok()) return std::move(result).error().with_context(bytes::quote_path(whole));
     return result;
   }
   QG_TRY(const std::string vocab, read_tokenizer_file(directory / "vocab.json"));
   QG_TRY(const std::string merges, read_tokenizer_file(directory / "merges.txt"));
   QG_TRY(const std::string config, read_tokenizer_file(directory / "tokenizer_config.json"));
   auto spec = parse_vocabulary_files(vocab, merges, config);
-  if (!spec.ok()) return std::move(spec).error().with_context(directory.string());
+  if (!spec.ok()) return std::move(spec).error().with_context(bytes::quote_path(directory));
   auto tokenizer = BpeTokenizer::create(std::move(spec).value());
-  if (!tokenizer.ok()) return std::move(tokenizer).error().with_context(directory.string());
+  if (!tokenizer.ok())
+    return std::move(tokenizer).error().with_context(bytes::quote_path(directory));
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer).value());
 }
 
@@ -89,8 +91,8 @@ Result<std::shared_ptr<const BpeTokenizer>> BpeTokenizer::create(TokenizerSpec s
   for (std::size_t i = 0; i < self->added_.size(); ++i) {
     const AddedToken& token = self->added_[i];
     const auto fail = [&token](std::string_view why) {
-      return Error{ErrorCode::kCorruptFile, "added token " + std::to_string(token.id) + " \"" +
-                                                token.content.substr(0, 80) + "\" " +
+      return Error{ErrorCode::kCorruptFile, "added token " + std::to_string(token.id) + " " +
+                                                bytes::quote(token.content) + " " +
                                                 std::string(why)};
     };
     if (!self->bpe_.bytes(token.id).empty() && self->bpe_.bytes(token.id) != token.content) {

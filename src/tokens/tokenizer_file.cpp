@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "bytes/quote.h"
 #include "tokens/pretokenize.h"
 #include "tokens/utf8.h"
 
@@ -35,13 +36,7 @@ Error expected(std::string_view where, std::string_view what, std::string_view f
 std::string describe(const Lookup& value) {
   element present;
   if (value.get(present) != simdjson::SUCCESS) return "nothing";
-  std::string text = simdjson::minify(present);
-  if (text.size() > 200) {
-    text.resize(197);
-    while (incomplete_utf8_tail(text) != 0) text.pop_back();
-    text += "...";
-  }
-  return text;
+  return bytes::quote(simdjson::minify(present));
 }
 
 bool absent(const Lookup& value) {
@@ -180,8 +175,7 @@ Status read_vocabulary(const Lookup& value, const ByteAlphabet& alphabet, BpeSpe
   for (const auto& [spelled, id_value] : vocabulary) {
     auto bytes = alphabet.bytes(spelled);
     if (!bytes) {
-      return expected("vocabulary", "byte-level spelling",
-                      "the token \"" + std::string(spelled.substr(0, 80)) + "\"");
+      return expected("vocabulary", "byte-level spelling", "the token " + bytes::quote(spelled));
     }
     QG_TRY(const TokenId id, token_id(found(id_value), "vocabulary"));
     spec.tokens.push_back({id, *std::move(bytes)});
@@ -200,7 +194,7 @@ class MergeReader {
     auto a = alphabet_.bytes(left), b = alphabet_.bytes(right);
     if (!a || !b) {
       return expected("merge " + std::to_string(spec_.merges.size()), "byte-level spelling",
-                      "\"" + std::string((a ? right : left).substr(0, 80)) + "\"");
+                      bytes::quote(a ? right : left));
     }
     spec_.merges.push_back({*std::move(a), *std::move(b)});
     return {};
@@ -211,8 +205,7 @@ class MergeReader {
     const std::size_t space = line.find(' ');
     if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
       return corrupt("merge " + std::to_string(spec_.merges.size()) +
-                     ": expected two tokens and one space, found \"" +
-                     std::string(line.substr(0, 80)) + "\"");
+                     ": expected two tokens and one space, found " + bytes::quote(line));
     }
     return add(line.substr(0, space), line.substr(space + 1));
   }
@@ -313,8 +306,8 @@ Result<TokenizerSpec> parse_vocabulary_files(std::string_view vocab_json,
       std::uint32_t id = 0;
       const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
       if (error != std::errc() || end != key.data() + key.size() || id > kMaxTokenId) {
-        return corrupt("tokenizer_config.json: \"" + std::string(key.substr(0, 80)) +
-                       "\" is not the id of an added token");
+        return corrupt("tokenizer_config.json: " + bytes::quote(key) +
+                       " is not the id of an added token");
       }
       QG_TRY(AddedToken token, added_token(entry, static_cast<TokenId>(id)));
       spec.added.push_back(std::move(token));
@@ -349,10 +342,10 @@ Result<std::string> read_tokenizer_file(const std::filesystem::path& path) {
   if (error) {
     const bool missing = error == std::errc::no_such_file_or_directory;
     return Error{missing ? ErrorCode::kNotFound : ErrorCode::kIo,
-                 path.string() + ": " + error.message()};
+                 bytes::quote_path(path) + ": " + error.message()};
   }
   if (size > kMaxTokenizerFileBytes) {
-    return Error{ErrorCode::kTooLong, path.string() + ": " + std::to_string(size) +
+    return Error{ErrorCode::kTooLong, bytes::quote_path(path) + ": " + std::to_string(size) +
                                           " bytes, at most " +
                                           std::to_string(kMaxTokenizerFileBytes) + " are read"};
   }

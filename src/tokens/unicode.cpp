@@ -76,10 +76,10 @@ UnicodeTable::UnicodeTable() {
     const bool kept = entry.second != 0 && compose(entry.first, entry.second) == entry.code;
     parts.clear();
     append_decomposition(parts, entry.code);
-    // A composite is a boundary only if what it begins with is one: then nothing reaches into it.
+    // It is a boundary if what it begins with is one: then nothing reaches into it.
     const CharInfo first(flat[parts.front()]);
     if (!kept) set(entry.code, CharInfo::kSuspect);
-    if (!kept || first.combining_class() != 0 || !first.nfc_boundary()) no_boundary(entry.code);
+    if (!first.nfc_boundary()) no_boundary(entry.code);
   }
 
   // Equal blocks of 256 are stored once.

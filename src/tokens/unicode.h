@@ -19,8 +19,8 @@ class CharInfo {
   explicit constexpr CharInfo(std::uint16_t bits) : bits_(bits) {}
 
   CharClass char_class() const { return static_cast<CharClass>(bits_ & 3u); }
-  /// Nothing before this character can combine with it or move past it, and NFC keeps it as it is:
-  /// text can be normalised apart on either side of a position in front of it.
+  /// Nothing before this character can combine with it or move past it: text can be normalised
+  /// apart on either side of a position in front of it.
   bool nfc_boundary() const { return (bits_ & kBoundary) != 0; }
   /// Characters after this one can change it (e + acute) or be sorted before it.
   bool nfc_open() const { return (bits_ & kOpen) != 0; }

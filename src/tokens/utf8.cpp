@@ -5,8 +5,9 @@
 namespace qwen3guard::tokens {
 namespace {
 
-/// Bytes of the well-formed character at the start of `text`, 0 if there is none.
-std::size_t well_formed_size(std::string_view text) {
+/// Bytes of the character at the start of `text`, or 0 if no character begins like this. `text` may
+/// end inside it: then what is there agrees with some character.
+std::size_t character_size(std::string_view text) {
   const auto at = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = at(0);
   if (lead < 0x80) return 1;
@@ -15,16 +16,15 @@ std::size_t well_formed_size(std::string_view text) {
                            : lead < 0xF0 ? 3
                            : lead < 0xF5 ? 4
                                          : 0;
-  if (size == 0 || text.size() < size) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((at(i) & 0xC0u) != 0x80u) return 0;
+  for (std::size_t i = 1; i < size && i < text.size(); ++i) {
+    if (!is_continuation(text[i])) return 0;
   }
+  if (size < 3 || text.size() < 2) return size;
   const unsigned second = at(1);
-  if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-      (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
-    return 0;
-  }
-  return size;
+  const bool overlong_or_outside =
+      (lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+      (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F);
+  return overlong_or_outside ? 0 : size;
 }
 
 }  // namespace
@@ -32,8 +32,8 @@ std::size_t well_formed_size(std::string_view text) {
 std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
   if (text.empty() || simdjson::validate_utf8(text.data(), text.size())) return std::nullopt;
   for (std::size_t i = 0; i < text.size();) {
-    const std::size_t size = well_formed_size(text.substr(i));
-    if (size == 0) return i;
+    const std::size_t size = character_size(text.substr(i));
+    if (size == 0 || size > text.size() - i) return i;
     i += size;
   }
   return std::nullopt;
@@ -51,10 +51,8 @@ Status check_utf8(std::string_view text, std::size_t base) {
 
 std::size_t incomplete_utf8_tail(std::string_view text) {
   for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
-    const char byte = text[text.size() - back];
-    if (is_continuation(byte)) continue;
-    const bool leads = static_cast<unsigned char>(byte) >= 0xC0;
-    return leads && utf8_size(byte) > back ? back : 0;
+    const std::string_view tail = text.substr(text.size() - back);
+    if (!is_continuation(tail[0])) return character_size(tail) > back ? back : 0;
   }
   return 0;
 }
