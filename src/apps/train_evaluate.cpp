@@ -34,25 +34,23 @@ nlohmann::json to_json(const training::SetFigures& f) {
 }
 
 Status evaluate(const Options& options) {
-  at::set_num_threads(options.threads);
+  training::set_threads(options.threads);
   QG_TRY(const auto tokenizer, tokens::Tokenizer::load(options.model));
   QG_TRY(const auto index, dataset::read_dataset_index(options.data));
   dataset::CategoryMap categories;
   if (!options.categories.empty()) {
     QG_TRY(categories, dataset::CategoryMap::read(options.categories));
   }
-  QG_TRY(const auto shape, training::read_model_shape(options.model, {}));
-  const auto layout = training::make_layout(shape, tokenizer->vocabulary_size());
-  std::vector<float> weights(layout.total, 1.0f);
-  QG_TRY(const std::size_t read, training::import_checkpoint(layout, options.model, weights));
-  std::fprintf(stderr, "%zu tensors, %.1f M parameters\n", read, static_cast<double>(layout.total) / 1e6);
-  const training::Network network(layout, std::move(weights),
-                                  options.precision == "bf16" ? training::Precision::kBFloat16 : training::Precision::kFloat32);
+  QG_TRY(const auto scorer,
+         training::Scorer::open(options.model, tokenizer->vocabulary_size(),
+                                options.precision == "bf16" ? training::Precision::kBFloat16
+                                                            : training::Precision::kFloat32));
+  std::fprintf(stderr, "%.1f M parameters\n", static_cast<double>(scorer.parameters()) / 1e6);
   std::map<std::string, training::SetFigures> table;
   const auto add = [&](const std::string& name, const std::vector<training::Example>& examples) {
     std::vector<const training::Example*> pointers;
     for (const auto& e : examples) pointers.push_back(&e);
-    table[name] = training::figures(pointers, training::score_examples(network, examples));
+    table[name] = training::figures(pointers, scorer.score(examples));
     std::fprintf(stderr, "\r%-32s", name.c_str());
   };
   const auto& sets = options.sets.empty() ? default_test_sets() : options.sets;
@@ -66,14 +64,16 @@ Status evaluate(const Options& options) {
     std::vector<training::Example> all;
     for (const auto& [name, count] : benign_sets()) {
       QG_TRY(const auto entry, dataset::find_dataset(index, name));
-      QG_TRY(auto examples, training::load_set(entry, dataset::Split::kTrain, categories, *tokenizer));
+      QG_TRY(auto examples,
+             training::load_set(entry, dataset::Split::kTrain, categories, *tokenizer));
       std::erase_if(examples, [](const auto& e) { return e.target != Target::kPrompt; });
       std::vector<std::string> ids;
       for (const auto& e : examples) ids.push_back(e.id);
       const auto chosen = dataset::smallest_by_hash(std::move(ids), count);
       std::erase_if(examples, [&](const auto& e) { return !chosen.contains(e.id); });
       add(name + " (benign)", examples);
-      all.insert(all.end(), std::make_move_iterator(examples.begin()), std::make_move_iterator(examples.end()));
+      all.insert(all.end(), std::make_move_iterator(examples.begin()),
+                 std::make_move_iterator(examples.end()));
     }
     add("benign prompts together", all);
   }
@@ -88,26 +88,37 @@ Status evaluate(const Options& options) {
 }  // namespace
 
 const std::vector<std::string>& default_test_sets() {
-  static const std::vector<std::string> kSets = {"beavertails_test", "cold", "diasafety", "harmbench_prompt", "hatecheck",
-                                                 "simplesafetytests", "toxicchat", "xstest_prompts"};
+  static const std::vector<std::string> kSets = {
+      "beavertails_test",  "cold",      "diasafety",     "harmbench_prompt", "hatecheck",
+      "simplesafetytests", "toxicchat", "xstest_prompts"};
   return kSets;
 }
 
 const std::vector<std::pair<std::string, std::size_t>>& benign_sets() {
-  static const std::vector<std::pair<std::string, std::size_t>> kSets = {{"benign_alpaca_en", 3000}, {"benign_alpaca_zh", 2000}};
+  static const std::vector<std::pair<std::string, std::size_t>> kSets = {
+      {"benign_alpaca_en", 3000}, {"benign_alpaca_zh", 2000}};
   return kSets;
 }
 
 void add_evaluate_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
-  auto* command = app.add_subcommand("evaluate", "AUROC, F1, recall and share flagged of a checkpoint on test sets");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json")->required();
-  command->add_option("--model", options->model, "Checkpoint with config.json, model.safetensors, tokenizer.json")->required();
-  command->add_option("--categories", options->categories, "Category table, for the share of right categories");
-  command->add_option("--sets", options->sets, "Sets to evaluate (split test); default: the guard's table");
+  auto* command = app.add_subcommand(
+      "evaluate", "AUROC, F1, recall and share flagged of a checkpoint on test sets");
+  command->add_option("--data", options->data, "Folder of labelled sets with index.json")
+      ->required();
+  command
+      ->add_option("--model", options->model,
+                   "Checkpoint with config.json, model.safetensors, tokenizer.json")
+      ->required();
+  command->add_option("--categories", options->categories,
+                      "Category table, for the share of right categories");
+  command->add_option("--sets", options->sets,
+                      "Sets to evaluate (split test); default: the guard's table");
   command->add_flag("!--no-benign", options->benign, "Leave the benign prompts out");
   command->add_option("--json", options->json, "Also write the figures to this file");
-  command->add_option("--precision", options->precision, "fp32 or bf16")->check(CLI::IsMember({"fp32", "bf16"}))->capture_default_str();
+  command->add_option("--precision", options->precision, "fp32 or bf16")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "Threads of libtorch")->capture_default_str();
   command->callback([options, &run] { run = [options] { return evaluate(*options); }; });
 }

@@ -6,7 +6,7 @@
 #include "dataset/selection.h"
 #include "tokens/tokenizer.h"
 #include "training/batches.h"
-#include "training/evaluate.h"
+#include "training/figures.h"
 #include "training/linear_baseline.h"
 
 namespace qwen3guard::apps {
@@ -23,10 +23,13 @@ Status run_linear(const Options& options) {
   QG_TRY(const auto tokenizer, tokens::Tokenizer::load(options.tokenizer));
   QG_TRY(const auto categories, dataset::CategoryMap::read(recipe.categories));
   QG_TRY(const auto index, dataset::read_dataset_index(options.data));
-  QG_TRY(const auto examples, training::load_examples(index, recipe.data, categories, *tokenizer, nullptr));
-  QG_TRY(const auto stream, training::BatchStream::open(examples.train, examples.sources, *tokenizer, recipe, 1));
+  QG_TRY(const auto examples,
+         training::load_examples(index, recipe.data, categories, *tokenizer, nullptr));
+  QG_TRY(const auto stream,
+         training::BatchStream::open(examples.train, examples.sources, *tokenizer, recipe, 1));
   std::fprintf(stderr, "%zu rows to train on\n", examples.train.size());
-  const auto model = training::LinearClassifier::train(examples.train, stream.source_shares(), options.linear);
+  const auto model =
+      training::LinearClassifier::train(examples.train, stream.source_shares(), options.linear);
   std::map<std::string, training::SetFigures> table;
   const auto add = [&](const std::string& name, const std::vector<training::Example>& rows) {
     std::vector<const training::Example*> pointers;
@@ -63,16 +66,24 @@ Status run_linear(const Options& options) {
 
 void add_linear_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
-  auto* command = app.add_subcommand("linear", "Train and evaluate the baseline: logistic regression on hashed n-grams");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json")->required();
+  auto* command = app.add_subcommand(
+      "linear", "Train and evaluate the baseline: logistic regression on hashed n-grams");
+  command->add_option("--data", options->data, "Folder of labelled sets with index.json")
+      ->required();
   command->add_option("--recipe", options->recipe, "Recipe whose data mix to use")->required();
-  command->add_option("--tokenizer", options->tokenizer, "Folder with tokenizer.json (the reader wants one)")->required();
-  command->add_option("--sets", options->sets, "Sets to evaluate (split test); default: the guard's table");
-  command->add_option("--epochs", options->linear.epochs, "Passes over the rows")->capture_default_str();
+  command
+      ->add_option("--tokenizer", options->tokenizer,
+                   "Folder with tokenizer.json (the reader wants one)")
+      ->required();
+  command->add_option("--sets", options->sets,
+                      "Sets to evaluate (split test); default: the guard's table");
+  command->add_option("--epochs", options->linear.epochs, "Passes over the rows")
+      ->capture_default_str();
   command->add_option("--buckets-log2", options->linear.buckets_log2, "Weights: 2 to this power")
       ->check(CLI::Range(10, 28))
       ->capture_default_str();
-  command->add_option("--learning-rate", options->linear.learning_rate, "AdaGrad's rate")->capture_default_str();
+  command->add_option("--learning-rate", options->linear.learning_rate, "AdaGrad's rate")
+      ->capture_default_str();
   command->callback([options, &run] { run = [options] { return run_linear(*options); }; });
 }
 

@@ -36,7 +36,8 @@ Status trim(const Options& options) {
   std::size_t rows = 0;
   for (const auto& entry : dataset::select_sets(index, options.filter)) {
     std::fprintf(stderr, "\rcounting %-32s", entry.name.c_str());
-    const double weight = 1.0 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, entry.rows)));
+    const double weight =
+        1.0 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, entry.rows)));
     std::map<int, std::size_t> counts;
     QG_CHECK_OK(dataset::read_dataset(entry, [&](dataset::LabelledConversation row) -> Status {
       if (row.split != dataset::Split::kTrain) return {};
@@ -57,8 +58,9 @@ Status trim(const Options& options) {
   const std::string text = trimmed.dump();
   QG_CHECK_OK(bytes::write_file_atomically(options.out / "tokenizer.json", text));
   std::fprintf(stderr, "\r%zu rows counted; %zu tokens and %zu merges, %.2f MB: %s\n", rows,
-               trimmed["model"]["vocab"].size() + trimmed["added_tokens"].size(), trimmed["model"]["merges"].size(),
-               static_cast<double>(text.size()) / 1e6, (options.out / "tokenizer.json").c_str());
+               trimmed["model"]["vocab"].size() + trimmed["added_tokens"].size(),
+               trimmed["model"]["merges"].size(), static_cast<double>(text.size()) / 1e6,
+               (options.out / "tokenizer.json").c_str());
   return {};
 }
 
@@ -66,12 +68,16 @@ Status trim(const Options& options) {
 
 void add_tokenizer_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
-  auto* command = app.add_subcommand("tokenizer", "Trim a Qwen3 tokenizer.json to the tokens that the training text uses");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json")->required();
+  auto* command = app.add_subcommand(
+      "tokenizer", "Trim a Qwen3 tokenizer.json to the tokens that the training text uses");
+  command->add_option("--data", options->data, "Folder of labelled sets with index.json")
+      ->required();
   command->add_option("--base", options->base, "The full tokenizer.json")->required();
   command->add_option("--out", options->out, "Folder for the trimmed tokenizer.json")->required();
-  command->add_option("--size", options->size, "Vocabulary size, added tokens included")->capture_default_str();
-  command->add_option("--licences", options->filter.licence_classes, "Licence classes to count")->capture_default_str();
+  command->add_option("--size", options->size, "Vocabulary size, added tokens included")
+      ->capture_default_str();
+  command->add_option("--licences", options->filter.licence_classes, "Licence classes to count")
+      ->capture_default_str();
   command->callback([options, &run] { run = [options] { return trim(*options); }; });
 }
 

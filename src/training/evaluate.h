@@ -1,48 +1,45 @@
-// Scores labelled conversations with a network, the way the guard decides.
+// Scores labelled conversations with a network, the way the guard decides. Needs no libtorch to
+// include.
 #pragma once
 
-#include <map>
-#include <optional>
-#include <string>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
 #include <vector>
 
+#include "qwen3guard/result.h"
+#include "tokens/tokenizer.h"
 #include "training/examples.h"
-#include "training/metrics.h"
-#include "training/network.h"
+#include "training/figures.h"
+#include "training/recipe.h"
 
 namespace qwen3guard::training {
 
-/// Debounce `paper`: flagged at the first token i where i-1 and i are both not Safe (loose: both
-/// Unsafe).
-struct Score {
-  double not_safe = 0;  // at the flagged token, else where min(p(i-1), p(i)) is largest
-  bool strict = false;
-  bool loose = false;
-  std::optional<std::size_t> flagged_token;  // strict; from 0 in the response
-  std::optional<Category> category;          // at the flagged token
-};
+class Network;
 
 /// In the order of `examples`. Whole conversations: nothing is cut, except where one exceeds
 /// max_position_embeddings (then its end is judged no further).
 std::vector<Score> score_examples(const Network& network, const std::vector<Example>& examples);
 
-struct SetFigures {
-  std::size_t rows = 0;
-  std::optional<double> auroc;  // of P(not Safe), Controversial counted as positive
-  Counts strict;                // Controversial is positive
-  Counts loose;                 // Controversial is negative
-  std::size_t category_known = 0, category_right = 0;  // flagged rows whose true category is known
+/// A checkpoint on disk, ready to score.
+class Scorer {
+ public:
+  /// Errors: those of reading the checkpoint.
+  static Result<Scorer> open(const std::filesystem::path& directory, std::size_t vocabulary,
+                             Precision precision);
+  Scorer(Scorer&&) noexcept;
+  Scorer& operator=(Scorer&&) noexcept;
+  ~Scorer();
+
+  std::vector<Score> score(const std::vector<Example>& examples) const;
+  std::size_t parameters() const;
+
+ private:
+  explicit Scorer(std::unique_ptr<Network> network);
+  std::unique_ptr<Network> network_;
 };
 
-/// Figures of one set. REQUIRES: equal sizes; every example has a label.
-SetFigures figures(const std::vector<const Example*>& examples, const std::vector<Score>& scores);
-
-/// By source name.
-std::map<std::string, SetFigures> figures_by_source(const std::vector<Example>& examples,
-                                                    const std::vector<std::string>& sources,
-                                                    const std::vector<Score>& scores);
-
-/// A table for people.
-std::string format_figures(const std::map<std::string, SetFigures>& figures);
+/// Threads that libtorch may use, for the whole process.
+void set_threads(int threads);
 
 }  // namespace qwen3guard::training

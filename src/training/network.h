@@ -11,8 +11,6 @@
 
 namespace qwen3guard::training {
 
-enum class Precision { kFloat32, kBFloat16 };
-
 struct DropoutRates {
   double embedding = 0;
   double residual = 0;

@@ -232,12 +232,14 @@ Status export_checkpoint(const Layout& layout, const std::vector<float>& weights
   return bytes::write_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});
 }
 
-Result<ModelShape> read_model_shape(const std::filesystem::path& directory,
-                                    const ModelShape& fallback) {
+Result<CheckpointShape> read_checkpoint_shape(const std::filesystem::path& directory,
+                                              const ModelShape& fallback) {
   const auto path = directory / "config.json";
   QG_TRY(const nlohmann::json config, bytes::read_json(path));
   ModelShape shape = fallback;
+  std::size_t vocabulary = 0;
   try {
+    vocabulary = config.at("vocab_size").get<std::size_t>();
     shape.hidden_size = config.at("hidden_size").get<std::size_t>();
     shape.num_hidden_layers = config.at("num_hidden_layers").get<std::size_t>();
     shape.num_attention_heads = config.at("num_attention_heads").get<std::size_t>();
@@ -257,7 +259,7 @@ Result<ModelShape> read_model_shape(const std::filesystem::path& directory,
       shape.head_dim == 0 || shape.hidden_size == 0) {
     return Error{ErrorCode::kUnsupported, path.string() + ": sizes that no Qwen3 model can have"};
   }
-  return shape;
+  return CheckpointShape{shape, vocabulary};
 }
 
 Result<std::size_t> import_checkpoint(const Layout& layout, const std::filesystem::path& directory,

@@ -58,10 +58,17 @@ std::vector<float> initial_weights(const Layout& layout, std::uint64_t seed);
 Status export_checkpoint(const Layout& layout, const std::vector<float>& weights, std::int64_t eos,
                          std::int64_t pad, const std::filesystem::path& directory);
 
-/// The shape that a checkpoint's config.json states (Qwen3ForGuardModel, or Qwen3ForCausalLM, whose
-/// heads are then fresh; `guard_inner_size` is taken from `fallback` then).
-Result<ModelShape> read_model_shape(const std::filesystem::path& directory,
-                                    const ModelShape& fallback);
+/// What a checkpoint's config.json states.
+struct CheckpointShape {
+  ModelShape shape;
+  /// Rows of the embedding; may exceed the tokenizer's size (official checkpoints round up).
+  std::size_t vocabulary = 0;
+};
+
+/// Reads config.json (Qwen3ForGuardModel, or Qwen3ForCausalLM, whose heads are then fresh;
+/// `guard_inner_size` is taken from `fallback` then).
+Result<CheckpointShape> read_checkpoint_shape(const std::filesystem::path& directory,
+                                              const ModelShape& fallback);
 
 /// Overwrites `weights` with the checkpoint's tensors (BF16, F16 or F32). Every trunk tensor must
 /// be there with its exact shape; heads may be missing all together. Returns how many tensors were

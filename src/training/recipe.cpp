@@ -158,7 +158,8 @@ Status read_loss(const json& object, LossOptions& l) {
 Status read_optimizer(const json& object, OptimizerOptions& o) {
   std::string schedule = "cosine";
   Section section(object, "optimizer");
-  section.read("steps", o.steps)
+  section.read("bag_rows", o.bag_rows)
+      .read("steps", o.steps)
       .read("tokens_per_step", o.tokens_per_step)
       .read("learning_rate", o.learning_rate)
       .read("embedding_rate_factor", o.embedding_rate_factor)

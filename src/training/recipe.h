@@ -28,6 +28,9 @@ struct ModelShape {
   double rms_norm_eps = 1e-6;
 };
 
+/// Of the trunk's matrix multiplications; all else is float.
+enum class Precision { kFloat32, kBFloat16 };
+
 /// Which response tokens carry a label when only the whole response has one.
 enum class TokenLabelRule {
   kAll,           // every token, weight 1/T
@@ -88,6 +91,8 @@ struct LossOptions {
 };
 
 struct OptimizerOptions {
+  /// Rows for the embedding's start as a bag-of-tokens classifier (bag_start.h); 0: random.
+  std::size_t bag_rows = 0;
   std::size_t steps = 1500;
   /// The schedule may be longer than a time limit allows: see TrainOptions::minutes.
   std::size_t tokens_per_step = 8192;

@@ -6,8 +6,11 @@
 
 #include "base/try.h"
 #include "bytes/atomic_file.h"
+#include "training/bag_start.h"
 #include "training/batches.h"
+#include "training/evaluate.h"
 #include "training/losses.h"
+#include "training/network.h"
 #include "training/optimizer.h"
 #include "training/plot.h"
 #include "training/schedule.h"
@@ -181,11 +184,15 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
   std::filesystem::create_directories(options.out, failure);
   if (failure) return Error{ErrorCode::kIo, options.out.string() + ": " + failure.message()};
 
-  ModelShape shape = recipe.model;
+  CheckpointShape shape{recipe.model, tokenizer.vocabulary_size()};
   if (!options.init.empty()) {
-    QG_TRY(shape, read_model_shape(options.init, recipe.model));
+    QG_TRY(shape, read_checkpoint_shape(options.init, recipe.model));
+    if (shape.vocabulary < tokenizer.vocabulary_size()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   options.init.string() + ": has fewer tokens than the tokenizer that was given"};
+    }
   }
-  const Layout layout = make_layout(shape, tokenizer.vocabulary_size());
+  const Layout layout = make_layout(shape.shape, shape.vocabulary);
   QG_TRY(BatchStream stream,
          BatchStream::open(examples.train, examples.sources, tokenizer, recipe, options.seed));
   RunState state;
@@ -207,6 +214,13 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
       if (observer.say)
         observer.say("started from " + std::to_string(read) + " tensors of " +
                      options.init.string());
+    } else if (recipe.optimizer.bag_rows > 0) {
+      QG_TRY(BatchStream bags, BatchStream::open(examples.train, examples.sources, tokenizer, recipe,
+                                                 options.seed ^ 0xBA6));
+      double loss = 0;
+      QG_CHECK_OK(bag_start(layout, bags, recipe.optimizer.bag_rows, recipe.loss.class_weights, weights,
+                            [&](std::size_t, std::size_t, double smoothed) { loss = smoothed; }));
+      if (observer.say) observer.say("bag start: loss " + std::to_string(loss));
     }
     state.fingerprint = fingerprint;
     state.optimizer = OptimizerState::start(weights);

@@ -9,9 +9,7 @@
 
 #include "qwen3guard/result.h"
 #include "tokens/tokenizer.h"
-#include "training/evaluate.h"
 #include "training/examples.h"
-#include "training/network.h"
 #include "training/recipe.h"
 
 namespace qwen3guard::training {
