@@ -63,7 +63,7 @@ Result<int> judge_input(const StreamArguments& arguments, const Guard& guard, co
     print_error(session.error());
     return kExitSomeFailed;
   }
-  QG_CHECK_OK(view->prompt(arguments.prompt, session->prompt()));
+  if (!arguments.prompt.empty()) QG_CHECK_OK(view->prompt(arguments.prompt, session->prompt()));
   StreamFeed feed(*session, *view, arguments.stop);
   std::optional<Error> unreadable;
   if (const Status fed = feed_input(feed, unreadable); !fed.ok()) {

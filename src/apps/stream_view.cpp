@@ -15,7 +15,6 @@ class TextView final : public StreamView {
       : output_(output), guard_(guard), palette_(palette) {}
 
   Status prompt(std::string_view text, const Verdict& verdict) override {
-    if (text.empty()) return {};
     return print(std::string(palette_.bold()) + "user" + std::string(palette_.reset()) + "       " +
                  escape_controls(text) + "  " +
                  verdict_label(palette_, verdict.risk,
@@ -26,7 +25,7 @@ class TextView final : public StreamView {
   Status token(const JudgedToken& token, std::string_view text, Risk risk) override {
     if (text.empty()) return {};
     std::string out = begin_part(token.thinking);
-    out += enter(risk, token.verdict.category);
+    out += enter(risk);
     out += escape_controls(text);
     at_line_start_ = text.back() == '\n';
     return print(out);
@@ -82,21 +81,12 @@ class TextView final : public StreamView {
   }
 
   // Switches to the colours, or the markers, of a risk.
-  std::string enter(Risk risk, const std::optional<Category>& category) {
-    if (palette_.colour()) {
-      if (shown_ == risk) return {};
-      shown_ = risk;
-      return std::string(palette_.reset()) + std::string(palette_.text(risk));
-    }
-    if (shown_ == risk && (risk == Risk::kSafe || category == shown_category_)) return {};
+  std::string enter(Risk risk) {
+    if (shown_ == risk) return {};
     std::string out = leave();
     shown_ = risk;
-    shown_category_ = category;
-    if (risk != Risk::kSafe) {
-      const std::string name = category_text(guard_, Target::kResponse, category);
-      out += "[" + std::string(risk_name(risk)) + (name.empty() ? "" : ": " + name) + "> ";
-    }
-    return out;
+    if (palette_.colour()) return out + std::string(palette_.text(risk));
+    return risk == Risk::kSafe ? out : out + "[" + std::string(risk_name(risk)) + "> ";
   }
 
   std::string leave() {
@@ -121,7 +111,6 @@ class TextView final : public StreamView {
   const Palette palette_;
   std::optional<bool> part_;  // thinking?
   std::optional<Risk> shown_;
-  std::optional<Category> shown_category_;
   bool at_line_start_ = true;
 };
 

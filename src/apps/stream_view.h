@@ -16,7 +16,7 @@ class StreamView {
  public:
   virtual ~StreamView() = default;
 
-  /// The prompt (nothing where none was given) was judged.
+  /// The prompt was judged; not called where none was given.
   virtual Status prompt(std::string_view text, const Verdict& verdict) = 0;
   /// A token whose text may be seen. `text` is what no earlier token has shown: the texts of all tokens
   /// together are the response. `risk`: the worst of the tokens that share the text's characters.
@@ -29,7 +29,7 @@ class StreamView {
   virtual Status failed(const Error& error) = 0;
 };
 
-/// For people. Colours where the palette has them, else markers: "[Unsafe: Violent> … <]".
+/// For people. Colours where the palette has them, else markers: "[Unsafe> … <]".
 std::unique_ptr<StreamView> text_view(Output& output, const Guard& guard, Palette palette);
 /// One object a line: docs/formats/moderation.md.
 std::unique_ptr<StreamView> json_view(Output& output, const Guard& guard);

@@ -13,6 +13,7 @@
 #include "bytes/safetensors.h"
 #include "model/config.h"
 #include "program.h"
+#include "qwen3guard/verdict.h"
 #include "tokens/tokenizer.h"
 
 namespace qwen3guard::apps::test {

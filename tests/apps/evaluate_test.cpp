@@ -36,7 +36,7 @@ class Evaluate : public ::testing::Test {
                R"([{"name": "tiny", "rows": 45, "licence": "MIT", "licence_class": "permissive"}])");
   }
 
-  Run evaluate(Arguments more) const {
+  Outcome evaluate(Arguments more) const {
     Arguments arguments = {"evaluate", "--model", shared_checkpoint().string(), "--data", data_.string()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments);
@@ -49,7 +49,7 @@ class Evaluate : public ::testing::Test {
 // The figures are those that anybody can compute from what moderate writes.
 TEST_F(Evaluate, ScoresThePathThatServes) {
   const std::string figures = (directory_ / "figures.json").string();
-  const Run result = evaluate({"--sets", "tiny", "--output", figures});
+  const Outcome result = evaluate({"--sets", "tiny", "--output", figures});
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_NE(result.out.find("tiny"), std::string::npos);
   const json set = json::parse(read_text(figures))["sets"][0];
@@ -74,13 +74,15 @@ TEST_F(Evaluate, ScoresThePathThatServes) {
     EXPECT_EQ(found["false_positives"], confusion.false_positives);
     EXPECT_EQ(found["false_negatives"], confusion.false_negatives);
     EXPECT_EQ(found["true_negatives"], confusion.true_negatives);
-    if (strict) EXPECT_NEAR(set["auroc"].get<double>(), *evaluation::auroc(scores), 1e-9);
+    if (strict) {
+      EXPECT_NEAR(set["auroc"].get<double>(), *evaluation::auroc(scores), 1e-9);
+    }
   }
 }
 
 TEST_F(Evaluate, TakesBenignPromptsByHash) {
   const std::string figures = (directory_ / "figures.json").string();
-  const Run result = evaluate({"--benign", "7:tiny", "--output", figures});
+  const Outcome result = evaluate({"--benign", "7:tiny", "--output", figures});
   ASSERT_EQ(result.status, 0) << result.err;
   const json sets = json::parse(read_text(figures))["sets"];
   ASSERT_EQ(sets.size(), 1u);
@@ -98,7 +100,7 @@ TEST_F(Evaluate, SaysWhatIsWrong) {
   EXPECT_EQ(evaluate({"--benign", "999:tiny"}).status, 2);
   write_text(data_ / "index.json",
              R"([{"name": "tiny", "rows": 46, "licence": "MIT", "licence_class": "permissive"}])");
-  const Run wrong = evaluate({"--sets", "tiny"});
+  const Outcome wrong = evaluate({"--sets", "tiny"});
   EXPECT_EQ(wrong.status, 2);
   EXPECT_NE(wrong.err.find("46"), std::string::npos) << wrong.err;
 }

@@ -14,12 +14,12 @@
 namespace qwen3guard::apps::test {
 namespace {
 
-Run inspect(const std::filesystem::path& path) { return run({"inspect", path.string()}); }
+Outcome inspect(const std::filesystem::path& path) { return run({"inspect", path.string()}); }
 
-bool has(const Run& run, const std::string& text) { return run.out.find(text) != std::string::npos; }
+bool has(const Outcome& outcome, const std::string& text) { return outcome.out.find(text) != std::string::npos; }
 
 TEST(Inspect, AHealthyCheckpoint) {
-  const Run result = inspect(shared_checkpoint());
+  const Outcome result = inspect(shared_checkpoint());
   EXPECT_EQ(result.status, 0) << result.out << result.err;
   for (const char* fact : {"Stream", "2 layers", "model.layers.*.mlp.up_proj.weight", "[64, 32]", "x 2", "F32",
                            "<|im_end|>", "0 Safe, 1 Unsafe, 2 Controversial", "8 Jailbreak", "healthy"}) {
@@ -32,7 +32,7 @@ TEST(Inspect, NamesEveryProblem) {
   write_checkpoint(directory / "broken",
                    {.tokenizer = false, .nan = true, .leave_out = "model.layers.1.mlp.up_proj.weight"});
   write_text(directory / "broken/notes.txt", "x");
-  const Run result = inspect(directory / "broken");
+  const Outcome result = inspect(directory / "broken");
   EXPECT_EQ(result.status, 1);
   for (const char* problem :
        {"tensor model.layers.1.mlp.up_proj.weight is missing", "problem: tokenizer", "NaN", "problems",
@@ -48,7 +48,7 @@ TEST(Inspect, ConfigThatContradictsTheWeights) {
   const std::string was = "\"intermediate_size\": 64";
   config.replace(config.find(was), was.size(), "\"intermediate_size\": 96");
   write_text(directory / "model/config.json", config);
-  const Run result = inspect(directory / "model");
+  const Outcome result = inspect(directory / "model");
   EXPECT_EQ(result.status, 1);
   EXPECT_TRUE(has(result, "asks for shape [96, 32], found [64, 32]")) << result.out;
   write_text(directory / "model/config.json", "{}");
@@ -58,7 +58,7 @@ TEST(Inspect, ConfigThatContradictsTheWeights) {
 }
 
 TEST(Inspect, TensorFiles) {
-  const Run result = inspect(shared_checkpoint() / "model.safetensors");
+  const Outcome result = inspect(shared_checkpoint() / "model.safetensors");
   EXPECT_EQ(result.status, 0) << result.out << result.err;
   EXPECT_TRUE(has(result, "query_risk_level_head.weight"));
   const TemporaryDirectory directory;
@@ -73,7 +73,7 @@ TEST(Inspect, NamesInFilesCannotReachTheTerminal) {
   const bytes::TensorToWrite tensor{"evil\x1b[2J", bytes::DType::kF32, {1},
                                     std::as_bytes(std::span(&value, 1))};
   ASSERT_TRUE(bytes::write_safetensors(directory / "evil.safetensors", {&tensor, 1}, {{"k\x1b", "v\x07"}}).ok());
-  const Run result = inspect(directory / "evil.safetensors");
+  const Outcome result = inspect(directory / "evil.safetensors");
   EXPECT_EQ(result.out.find('\x1b'), std::string::npos);
   EXPECT_EQ(result.out.find('\x07'), std::string::npos);
   EXPECT_TRUE(has(result, "evil\\x1b[2J"));
@@ -84,13 +84,13 @@ TEST(Inspect, PolicyFiles) {
   write_text(directory / "good.json",
              R"({"version": 1, "name": "mine", "mode": "loose", "debounce": "official-eval",
                  "categories": {"PII": {"action": "flag", "threshold": 0.25}}})");
-  const Run good = inspect(directory / "good.json");
+  const Outcome good = inspect(directory / "good.json");
   EXPECT_EQ(good.status, 0) << good.out;
   for (const char* fact : {"mine", "loose", "official-eval", "flag from 0.25", "block when most probable"}) {
     EXPECT_TRUE(has(good, fact)) << fact << "\n" << good.out;
   }
   write_text(directory / "bad.json", R"({"version": 1, "treshold": 0.5})");
-  const Run bad = inspect(directory / "bad.json");
+  const Outcome bad = inspect(directory / "bad.json");
   EXPECT_EQ(bad.status, 1);
   EXPECT_TRUE(has(bad, "treshold"));
 }

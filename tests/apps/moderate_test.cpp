@@ -38,7 +38,7 @@ TEST(Moderate, GivesALineForEachLineInOrderAndReportsBadOnesInTheirPlace) {
                             R"({"id": "r", "messages": [{"role": "wizard", "content": "x"}]})" "\n" +
                             "{\"messages\": [{\"role\": \"user\", \"content\": \"\xc3\x28\"}]}\n" +
                             conversation_line(nullptr, {"最后一行"});
-  const Run result = run(moderate({"-"}), input);
+  const Outcome result = run(moderate({"-"}), input);
   EXPECT_EQ(result.status, 1) << result.err;
   const auto lines = result.json();
   ASSERT_EQ(lines.size(), 8u) << result.out;
@@ -65,7 +65,7 @@ TEST(Moderate, GivesALineForEachLineInOrderAndReportsBadOnesInTheirPlace) {
 }
 
 TEST(Moderate, WritesExactlyTheKeysOfTheFormat) {
-  const Run result = run(moderate({"-"}), conversation_line("a", {"Hi"}) +
+  const Outcome result = run(moderate({"-"}), conversation_line("a", {"Hi"}) +
                                               conversation_line("b", {"Hi", "Some answer here."}));
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.err, "");
@@ -91,9 +91,9 @@ TEST(Moderate, FileStandardInputAndPromptAgree) {
   const TemporaryDirectory directory;
   const std::string input = conversation_line(1, {"Hi", "A longer answer, with several words."});
   write_text(directory / "in.jsonl", input);
-  const Run file = run(moderate({(directory / "in.jsonl").string()}));
-  const Run standard = run(moderate({"-"}), input);
-  const Run prompt = run(moderate({"--prompt", "Hi", "--response", "A longer answer, with several words.",
+  const Outcome file = run(moderate({(directory / "in.jsonl").string()}));
+  const Outcome standard = run(moderate({"-"}), input);
+  const Outcome prompt = run(moderate({"--prompt", "Hi", "--response", "A longer answer, with several words.",
                                    "--json"}));
   EXPECT_EQ(file.status, 0) << file.err;
   EXPECT_EQ(file.out, standard.out);
@@ -107,8 +107,8 @@ TEST(Moderate, AnyNumberOfThreadsGivesTheSameBytes) {
                         : conversation_line(i, {"Question " + std::to_string(i),
                                                 std::string(static_cast<std::size_t>(i % 7) * 40, 'a') + " answer"});
   }
-  const Run one = run(moderate({"-", "--threads", "1"}), input);
-  const Run three = run(moderate({"-", "--threads", "3"}), input);
+  const Outcome one = run(moderate({"-", "--threads", "1"}), input);
+  const Outcome three = run(moderate({"-", "--threads", "3"}), input);
   EXPECT_EQ(one.status, 1);
   EXPECT_EQ(one.out, three.out);
   EXPECT_EQ(one.lines().size(), 60u);
@@ -132,14 +132,14 @@ TEST(Moderate, PolicyDecides) {
   EXPECT_LE(flagged["char"], flagged["byte"]);
   EXPECT_EQ(flagged.size(), 3u);
 
-  const Run wrong = run(moderate({"-", "--policy", "no-such-policy"}), input);
+  const Outcome wrong = run(moderate({"-", "--policy", "no-such-policy"}), input);
   EXPECT_EQ(wrong.status, 2);
   EXPECT_NE(wrong.err.find("no-such-policy"), std::string::npos);
   EXPECT_EQ(wrong.out, "");
 }
 
 TEST(Moderate, HumanScreenIsPlainTextAwayFromTerminals) {
-  const Run result = run(moderate({"--prompt", "Hi", "--response", "\x1b[31mHello\x1b[0m you"}));
+  const Outcome result = run(moderate({"--prompt", "Hi", "--response", "\x1b[31mHello\x1b[0m you"}));
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_NE(result.out.find("response"), std::string::npos);
   EXPECT_EQ(result.out.find('\x1b'), std::string::npos) << result.out;
@@ -147,16 +147,16 @@ TEST(Moderate, HumanScreenIsPlainTextAwayFromTerminals) {
 
 TEST(Moderate, TerminalOutputHonoursNoColor) {
   const Arguments arguments = moderate({"--prompt", "Hi"});
-  const Run coloured = run_on_terminal(arguments, "", {{"NO_COLOR", ""}, {"TERM", "xterm"}});
-  const Run plain = run_on_terminal(arguments, "", {{"NO_COLOR", "1"}, {"TERM", "xterm"}});
-  const Run dumb = run_on_terminal(arguments, "", {{"NO_COLOR", ""}, {"TERM", "dumb"}});
+  const Outcome coloured = run_on_terminal(arguments, "", {{"NO_COLOR", ""}, {"TERM", "xterm"}});
+  const Outcome plain = run_on_terminal(arguments, "", {{"NO_COLOR", "1"}, {"TERM", "xterm"}});
+  const Outcome dumb = run_on_terminal(arguments, "", {{"NO_COLOR", ""}, {"TERM", "dumb"}});
   EXPECT_NE(coloured.out.find('\x1b'), std::string::npos);
   EXPECT_EQ(plain.out.find('\x1b'), std::string::npos);
   EXPECT_EQ(dumb.out.find('\x1b'), std::string::npos);
 }
 
 TEST(Moderate, AnUnreadableResponseIsAnErrorAndNeverSafe) {
-  const Run result = run(moderate({"--prompt", "Hi \xff"}));
+  const Outcome result = run(moderate({"--prompt", "Hi \xff"}));
   EXPECT_EQ(result.status, 1);
   EXPECT_EQ(result.out.find("Safe"), std::string::npos);
   EXPECT_NE(result.err.find("[invalid_utf8]"), std::string::npos) << result.err;
@@ -170,7 +170,7 @@ TEST(Moderate, LongMessages) {
   for (int i = 0; i < 400; ++i) words += "word" + std::to_string(i) + " ";
   const std::string input = conversation_line("prompt", {words}) + conversation_line("response", {"Hi", words}) +
                             conversation_line("fine", {"Hi", "short"});
-  const Run error = run({"moderate", "--model", model, "-"}, input);
+  const Outcome error = run({"moderate", "--model", model, "-"}, input);
   EXPECT_EQ(error.status, 1);
   const auto lines = error.json();
   ASSERT_EQ(lines.size(), 3u);
@@ -189,7 +189,7 @@ TEST(Moderate, LongMessages) {
 TEST(Moderate, AMessageOfTwoMegabytesIsAnErrorInItsPlace) {
   std::string text;
   while (text.size() < (2u << 20)) text += "All work and no play. ";
-  const Run result = run(moderate({"-"}), conversation_line("big", {text}) + conversation_line("ok", {"Hi"}));
+  const Outcome result = run(moderate({"-"}), conversation_line("big", {text}) + conversation_line("ok", {"Hi"}));
   EXPECT_EQ(result.status, 1);
   const auto lines = result.json();
   ASSERT_EQ(lines.size(), 2u);
@@ -200,7 +200,7 @@ TEST(Moderate, AMessageOfTwoMegabytesIsAnErrorInItsPlace) {
 TEST(Moderate, ALineBeyondTheLimitIsAnErrorInItsPlace) {
   const std::string input = R"({"id": "huge", "messages": ")" + std::string((64u << 20) + 1, 'x') + "\"}\n" +
                             conversation_line("ok", {"Hi"});
-  const Run result = run(moderate({"-"}), input);
+  const Outcome result = run(moderate({"-"}), input);
   EXPECT_EQ(result.status, 1);
   const auto lines = result.json();
   ASSERT_EQ(lines.size(), 2u);
@@ -216,14 +216,14 @@ TEST(Moderate, BrokenModelsAreErrorsAndNeverSafe) {
   write_checkpoint(directory / "torn", {.leave_out = "category_head.weight"});
   const std::string input = conversation_line("a", {"Hi"}) + conversation_line("b", {"Hi", "Hello"});
   for (const char* name : {"nan", "mute", "torn", "missing"}) {
-    const Run result = run({"moderate", "--model", (directory / name).string(), "-"}, input);
+    const Outcome result = run({"moderate", "--model", (directory / name).string(), "-"}, input);
     EXPECT_NE(result.status, 0) << name;
     EXPECT_EQ(result.out.find("\"risk\""), std::string::npos) << name << result.out;
     if (result.status == 2) {
       EXPECT_NE(result.err.find("error: "), std::string::npos) << name;
       EXPECT_NE(result.err.find(name), std::string::npos) << result.err;
     }
-    const Run one = run({"moderate", "--model", (directory / name).string(), "--prompt", "Hi"});
+    const Outcome one = run({"moderate", "--model", (directory / name).string(), "--prompt", "Hi"});
     EXPECT_NE(one.status, 0) << name;
     EXPECT_EQ(one.out.find("Safe"), std::string::npos) << name;
   }
@@ -231,7 +231,7 @@ TEST(Moderate, BrokenModelsAreErrorsAndNeverSafe) {
 
 TEST(Moderate, ModeMustFitTheModel) {
   EXPECT_EQ(run(moderate({"--mode", "stream", "--prompt", "Hi"})).status, 0);
-  const Run wrong = run(moderate({"--mode", "gen", "--prompt", "Hi"}));
+  const Outcome wrong = run(moderate({"--mode", "gen", "--prompt", "Hi"}));
   EXPECT_EQ(wrong.status, 2);
   EXPECT_NE(wrong.err.find("stream model"), std::string::npos) << wrong.err;
 }
@@ -257,7 +257,7 @@ TEST(Moderate, WrongUsageCannotRun) {
       {"frobnicate"},
   };
   for (const Arguments& arguments : cases) {
-    const Run result = run(arguments);
+    const Outcome result = run(arguments);
     EXPECT_EQ(result.status, 2) << result.err;
     EXPECT_EQ(result.err.rfind("error: ", 0), 0u) << result.err;
     EXPECT_EQ(result.out, "");
@@ -277,39 +277,39 @@ TEST(Moderate, AFullDiskIsNoticed) {
   const std::string input = "printf '" + conversation_line(1, {"Hi"}).erase(conversation_line(1, {"Hi"}).size() - 1) +
                             "\\n' | \"$QG\" moderate --model \"$MODEL\" - ";
   for (const std::string& target : {std::string("> /dev/full"), std::string("--output /dev/full")}) {
-    const Run result = shell(input + target, environment);
+    const Outcome result = shell(input + target, environment);
     EXPECT_EQ(result.status, 2) << result.err;
     EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
   }
-  const Run one = shell("\"$QG\" moderate --model \"$MODEL\" --prompt Hi > /dev/full", environment);
+  const Outcome one = shell("\"$QG\" moderate --model \"$MODEL\" --prompt Hi > /dev/full", environment);
   EXPECT_EQ(one.status, 2);
-  const Run closed = shell("\"$QG\" moderate --model \"$MODEL\" --prompt Hi >&-", environment);
+  const Outcome closed = shell("\"$QG\" moderate --model \"$MODEL\" --prompt Hi >&-", environment);
   EXPECT_EQ(closed.status, 2);
 }
 
 TEST(Moderate, EmptyInputIsDoneAtOnce) {
-  const Run result = run(moderate({"-"}), "");
+  const Outcome result = run(moderate({"-"}), "");
   EXPECT_EQ(result.status, 0);
   EXPECT_EQ(result.out, "");
 }
 
 TEST(Moderate, TheEnvironmentNamesTheDefaultModel) {
-  const Run found = run({"moderate", "--prompt", "Hi", "--json"}, "",
+  const Outcome found = run({"moderate", "--prompt", "Hi", "--json"}, "",
                         {{"QWEN3GUARD_MODEL", shared_checkpoint().string()}});
   EXPECT_EQ(found.status, 0) << found.err;
-  const Run missing = run({"moderate", "--prompt", "Hi"}, "", {{"QWEN3GUARD_MODEL", "/no/such/model"}});
+  const Outcome missing = run({"moderate", "--prompt", "Hi"}, "", {{"QWEN3GUARD_MODEL", "/no/such/model"}});
   EXPECT_EQ(missing.status, 2);
   EXPECT_NE(missing.err.find("/no/such/model"), std::string::npos);
 }
 
 TEST(Program, HelpAndVersion) {
-  const Run version = run({"--version"});
+  const Outcome version = run({"--version"});
   EXPECT_EQ(version.status, 0);
   EXPECT_EQ(version.out.rfind("qwen3guard ", 0), 0u);
   for (const Arguments& arguments :
        {Arguments{"--help"}, Arguments{"moderate", "--help"}, Arguments{"stream", "--help"},
         Arguments{"inspect", "--help"}, Arguments{"evaluate", "--help"}}) {
-    const Run help = run(arguments);
+    const Outcome help = run(arguments);
     EXPECT_EQ(help.status, 0);
     EXPECT_NE(help.out.find("Exit status"), std::string::npos);
     EXPECT_NE(help.out.find("Example"), std::string::npos);

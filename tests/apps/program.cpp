@@ -66,7 +66,7 @@ struct Pipe {
   std::array<int, 2> ends{};
 };
 
-Run run_program(const std::string& program, const Arguments& arguments, const std::string& input,
+Outcome run_program(const std::string& program, const Arguments& arguments, const std::string& input,
                 const Environment& environment, bool terminal) {
   Pipe in, out, err;
   int master = -1, slave = -1;
@@ -87,27 +87,27 @@ Run run_program(const std::string& program, const Arguments& arguments, const st
   ::close(out.write_end());
   ::close(err.write_end());
   if (terminal) ::close(slave);
-  Run run;
+  Outcome result;
   std::thread feeder([&] { write_all(in.write_end(), input); });
-  std::thread errors([&] { run.err = read_all(err.read_end()); });
-  run.out = read_all(terminal ? master : out.read_end());
+  std::thread errors([&] { result.err = read_all(err.read_end()); });
+  result.out = read_all(terminal ? master : out.read_end());
   if (terminal) ::close(out.read_end());
   feeder.join();
   errors.join();
-  run.status = wait_for(child);
-  return run;
+  result.status = wait_for(child);
+  return result;
 }
 
 }  // namespace
 
-std::vector<std::string> Run::lines() const {
+std::vector<std::string> Outcome::lines() const {
   std::vector<std::string> result;
   std::istringstream stream(out);
   for (std::string line; std::getline(stream, line);) result.push_back(line);
   return result;
 }
 
-std::vector<nlohmann::json> Run::json() const {
+std::vector<nlohmann::json> Outcome::json() const {
   std::vector<nlohmann::json> result;
   for (const std::string& line : lines()) {
     result.push_back(nlohmann::json::parse(line, nullptr, false));
@@ -116,17 +116,17 @@ std::vector<nlohmann::json> Run::json() const {
   return result;
 }
 
-Run run(const Arguments& arguments, const std::string& input, const Environment& environment) {
+Outcome run(const Arguments& arguments, const std::string& input, const Environment& environment) {
   std::signal(SIGPIPE, SIG_IGN);
   return run_program(kProgram, arguments, input, environment, false);
 }
 
-Run run_on_terminal(const Arguments& arguments, const std::string& input, const Environment& environment) {
+Outcome run_on_terminal(const Arguments& arguments, const std::string& input, const Environment& environment) {
   std::signal(SIGPIPE, SIG_IGN);
   return run_program(kProgram, arguments, input, environment, true);
 }
 
-Run shell(const std::string& command, const Environment& environment) {
+Outcome shell(const std::string& command, const Environment& environment) {
   Environment with_program = environment;
   with_program["QG"] = kProgram;
   return run_program("/bin/sh", {"-c", command}, "", with_program, false);

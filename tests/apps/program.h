@@ -11,7 +11,7 @@
 
 namespace qwen3guard::apps::test {
 
-struct Run {
+struct Outcome {
   int status = -1;  // exit status; 128 + signal where it was killed
   std::string out;
   std::string err;
@@ -25,16 +25,16 @@ using Arguments = std::vector<std::string>;
 using Environment = std::map<std::string, std::string>;  // added to ours; "" removes the name
 
 /// `qwen3guard ARGUMENTS`, standard input `input`.
-Run run(const Arguments& arguments, const std::string& input = "", const Environment& environment = {});
+Outcome run(const Arguments& arguments, const std::string& input = "", const Environment& environment = {});
 /// The same with standard output on a terminal; `out` has what it would show.
-Run run_on_terminal(const Arguments& arguments, const std::string& input,
+Outcome run_on_terminal(const Arguments& arguments, const std::string& input,
                     const Environment& environment = {});
 /// The same through a shell, for redirections: `$QG` is the program.
-Run shell(const std::string& command, const Environment& environment = {});
+Outcome shell(const std::string& command, const Environment& environment = {});
 
 /// Starts the program without waiting, standard output and error discarded.
 pid_t start(const Arguments& arguments);
-/// Waits; exit status as in Run.
+/// Waits; exit status as in Outcome.
 int wait_for(pid_t process);
 
 /// A directory that is removed with the object.

@@ -29,7 +29,7 @@ class Resume : public ::testing::Test {
       }
     }
     write_text(in_, input);
-    const Run whole = run(arguments(whole_));
+    const Outcome whole = run(arguments(whole_));
     ASSERT_EQ(whole.status, 1) << whole.err;
     expected_ = read_text(whole_);
     ASSERT_EQ(std::count(expected_.begin(), expected_.end(), '\n'), kLines);
@@ -81,7 +81,7 @@ TEST_F(Resume, ATornLastLineIsWrittenAnew) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, expected_.size() / 2, expected_.size() - 1,
                                  expected_.size()}) {
     write_text(out_, expected_.substr(0, size));
-    const Run result = run(arguments(out_, "--resume"));
+    const Outcome result = run(arguments(out_, "--resume"));
     EXPECT_EQ(result.status, 1) << result.err;
     EXPECT_EQ(read_text(out_), expected_) << size;
   }
@@ -98,7 +98,7 @@ TEST_F(Resume, RefusesTheOutputOfAnotherInput) {
        {std::string(R"({"id": "other", "risk": "Safe"})") + "\n", std::string("{}\n"), std::string("[1]\n"),
         std::string("text\n"), first + first, expected_ + first}) {
     write_text(out_, other);
-    const Run result = run(arguments(out_, "--resume"));
+    const Outcome result = run(arguments(out_, "--resume"));
     EXPECT_EQ(result.status, 2) << other.substr(0, 80);
     EXPECT_NE(result.err.find("line"), std::string::npos) << result.err;
     EXPECT_EQ(read_text(out_), other);  // untouched
@@ -107,7 +107,7 @@ TEST_F(Resume, RefusesTheOutputOfAnotherInput) {
 
 TEST_F(Resume, AFinishedOutputIsNotLostByRunningAgain) {
   write_text(out_, expected_);
-  const Run refused = run(arguments(out_));
+  const Outcome refused = run(arguments(out_));
   EXPECT_EQ(refused.status, 2);
   EXPECT_NE(refused.err.find("--resume"), std::string::npos);
   EXPECT_EQ(read_text(out_), expected_);

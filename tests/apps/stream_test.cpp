@@ -35,7 +35,7 @@ class Stream : public ::testing::Test {
 };
 
 TEST_F(Stream, JsonHasOneObjectATokenAndAgreesWithModerate) {
-  const Run result = run(stream({"--prompt", "Hi", "--json", "--policy", all_.string()}), kText);
+  const Outcome result = run(stream({"--prompt", "Hi", "--json", "--policy", all_.string()}), kText);
   ASSERT_EQ(result.status, 0) << result.err;
   const auto lines = result.json();
   ASSERT_GE(lines.size(), 4u);
@@ -58,7 +58,7 @@ TEST_F(Stream, JsonHasOneObjectATokenAndAgreesWithModerate) {
   EXPECT_EQ(text, kText);
   EXPECT_EQ(flags, 1u);
 
-  const Run whole = run({"moderate", "--model", shared_checkpoint().string(), "--prompt", "Hi", "--response",
+  const Outcome whole = run({"moderate", "--model", shared_checkpoint().string(), "--prompt", "Hi", "--response",
                          kText, "--json", "--policy", all_.string()});
   json expected = whole.json().at(0);
   expected.erase("id");
@@ -75,23 +75,23 @@ TEST_F(Stream, JsonHasOneObjectATokenAndAgreesWithModerate) {
 }
 
 TEST_F(Stream, StopShowsNothingFromTheFlagOn) {
-  const Run result = run(stream({"--json", "--stop", "--policy", all_.string()}), kText);
+  const Outcome result = run(stream({"--json", "--stop", "--policy", all_.string()}), kText);
   ASSERT_EQ(result.status, 0) << result.err;
   const auto lines = result.json();
-  ASSERT_EQ(lines.size(), 4u) << result.out;  // prompt, token 0, the flagged one, response
-  EXPECT_EQ(lines[2]["flagged"], true);
-  EXPECT_TRUE(lines[2]["text"].is_null());
-  EXPECT_EQ(lines[3]["stopped"], true);
-  EXPECT_EQ(lines[1]["text"], kText.substr(0, lines[2]["byte"].get<std::size_t>()));
+  ASSERT_EQ(lines.size(), 3u) << result.out;  // token 0, the flagged one, response
+  EXPECT_EQ(lines[1]["flagged"], true);
+  EXPECT_TRUE(lines[1]["text"].is_null());
+  EXPECT_EQ(lines[2]["stopped"], true);
+  EXPECT_EQ(lines[0]["text"], kText.substr(0, lines[1]["byte"].get<std::size_t>()));
 
-  const Run plain = run(stream({"--stop", "--policy", all_.string()}), kText);
+  const Outcome plain = run(stream({"--stop", "--policy", all_.string()}), kText);
   EXPECT_EQ(plain.out.find("Something"), std::string::npos);
   EXPECT_NE(plain.out.find("[FLAG"), std::string::npos);
 }
 
 TEST_F(Stream, PlainTextHasMarkersAndColourOnlyOnATerminal) {
   const Arguments arguments = stream({"--prompt", "Hi", "--policy", all_.string()});
-  const Run plain = run(arguments, kText, kTerminal);
+  const Outcome plain = run(arguments, kText, kTerminal);
   EXPECT_EQ(plain.out.find('\x1b'), std::string::npos);
   EXPECT_NE(plain.out.find("[FLAG"), std::string::npos);
   EXPECT_NE(plain.out.find("response"), std::string::npos);
@@ -105,24 +105,24 @@ TEST_F(Stream, PlainTextHasMarkersAndColourOnlyOnATerminal) {
 
 TEST_F(Stream, ContentCannotReachTheTerminal) {
   const std::string evil = "a\x1b]0;owned\x07 b\x1b[2J c\xc2\x9b" "31m d\rhidden \xe2\x80\xae" "flipped";
-  const Run result = run(stream({"--prompt", "p\x1b[8m", "--policy", none_.string()}), evil);
+  const Outcome result = run(stream({"--prompt", "p\x1b[8m", "--policy", none_.string()}), evil);
   ASSERT_EQ(result.status, 0) << result.err;
   for (const char* bad : {"\x1b", "\x07", "\xc2\x9b", "\r", "\xe2\x80\xae"}) {
     EXPECT_EQ(result.out.find(bad), std::string::npos);
   }
   EXPECT_NE(result.out.find("\\x1b]0;owned\\x07"), std::string::npos) << result.out;
-  const Run coloured = run_on_terminal(stream({"--prompt", "p\x1b[8m"}), evil, kTerminal);
+  const Outcome coloured = run_on_terminal(stream({"--prompt", "p\x1b[8m"}), evil, kTerminal);
   for (const char* bad : {"\x1b]", "\x1b[2J", "\x1b[8m", "\x07"}) {
     EXPECT_EQ(coloured.out.find(bad), std::string::npos);
   }
 }
 
 TEST_F(Stream, WhatCannotBeJudgedIsNeverSafe) {
-  const Run invalid = run(stream({}), "fine so far \xff\xfe and on");
+  const Outcome invalid = run(stream({}), "fine so far \xff\xfe and on");
   EXPECT_EQ(invalid.status, 1);
   EXPECT_NE(invalid.err.find("[invalid_utf8]"), std::string::npos) << invalid.err;
   EXPECT_NE(invalid.out.find("treat it as unsafe"), std::string::npos);
-  const Run cut = run(stream({"--json"}), "ends inside a character \xe4\xb8");
+  const Outcome cut = run(stream({"--json"}), "ends inside a character \xe4\xb8");
   EXPECT_EQ(cut.status, 1);
   EXPECT_EQ(cut.json().back()["error"]["code"], "invalid_utf8");
 
@@ -130,23 +130,23 @@ TEST_F(Stream, WhatCannotBeJudgedIsNeverSafe) {
   std::string words;
   for (int i = 0; i < 200; ++i) words += "word" + std::to_string(i) + " ";
   const Arguments small = {"stream", "--model", (directory_ / "small").string(), "--json"};
-  const Run longer = run(small, words);
+  const Outcome longer = run(small, words);
   EXPECT_EQ(longer.status, 1);
   EXPECT_EQ(longer.json().back()["error"]["code"], "too_long");
   Arguments slide = small;
   slide.insert(slide.end(), {"--overflow", "slide"});
-  const Run slid = run(slide, words);
+  const Outcome slid = run(slide, words);
   EXPECT_EQ(slid.status, 0) << slid.err;
   EXPECT_EQ(slid.json().back()["window_slid"], true);
 
   write_checkpoint(directory_ / "nan", {.nan = true});
-  const Run broken = run({"stream", "--model", (directory_ / "nan").string()}, "hello");
+  const Outcome broken = run({"stream", "--model", (directory_ / "nan").string()}, "hello");
   EXPECT_NE(broken.status, 0);
   EXPECT_EQ(broken.out.find("Safe"), std::string::npos) << broken.out;
 }
 
 TEST_F(Stream, AnEmptyResponseIsJudgedToo) {
-  const Run result = run(stream({"--json", "--policy", none_.string()}), "");
+  const Outcome result = run(stream({"--json", "--policy", none_.string()}), "");
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.json().back()["type"], "response");
 }
@@ -154,7 +154,7 @@ TEST_F(Stream, AnEmptyResponseIsJudgedToo) {
 TEST_F(Stream, AFullDiskIsNoticed) {
   const Environment environment = {{"MODEL", shared_checkpoint().string()}};
   for (const char* options : {"", "--json", "--demo --pace 0"}) {
-    const Run result = shell("echo hello | \"$QG\" stream --model \"$MODEL\" " + std::string(options) +
+    const Outcome result = shell("echo hello | \"$QG\" stream --model \"$MODEL\" " + std::string(options) +
                                  " > /dev/full",
                              environment);
     EXPECT_EQ(result.status, 2) << options << result.err;
@@ -163,7 +163,7 @@ TEST_F(Stream, AFullDiskIsNoticed) {
 }
 
 TEST_F(Stream, DemoShowsEveryConversation) {
-  const Run result = run(stream({"--demo", "--policy", none_.string()}));
+  const Outcome result = run(stream({"--demo", "--policy", none_.string()}));
   ASSERT_EQ(result.status, 0) << result.err;
   std::size_t at = 0;
   for (const DemoConversation& conversation : demo_conversations()) {
