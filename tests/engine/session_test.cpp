@@ -35,7 +35,7 @@ class SessionTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     directory_ = test::write_random_checkpoint({}, kTokenizer);
-    auto guard = Guard::load(directory_, {.threads = 2});
+    auto guard = Guard::load(directory_, {.threads = 1});
     ASSERT_TRUE(guard.ok()) << guard.error().message;
     guard_ = new Guard(*guard);
   }
