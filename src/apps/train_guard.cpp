@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <vector>
 
 #include "apps/train_commands.h"
 #include "base/try.h"
@@ -18,7 +19,8 @@ namespace {
 volatile std::sig_atomic_t interrupted = 0;
 
 struct Options {
-  std::filesystem::path data, recipe, tokenizer;
+  std::vector<std::filesystem::path> data;
+  std::filesystem::path recipe, tokenizer;
   std::string precision = "auto";
   int threads = 1;
   std::size_t steps = 0;
@@ -64,7 +66,7 @@ Status train(Options options) {
   if (options.steps != 0) recipe.optimizer.steps = options.steps;
   QG_TRY(const auto tokenizer, tokens::Tokenizer::load(options.tokenizer));
   QG_TRY(const auto categories, dataset::CategoryMap::read(recipe.categories));
-  QG_TRY(const auto index, dataset::read_dataset_index(options.data));
+  QG_TRY(const auto index, dataset::read_dataset_indexes(options.data));
   training::set_threads(options.threads);
   if (options.precision == "bf16") options.train.precision = training::Precision::kBFloat16;
 
@@ -114,7 +116,7 @@ void add_guard_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
   auto* command =
       app.add_subcommand("guard", "Train the guard; run again with the same options to resume");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json")
+  command->add_option("--data", options->data, "Folder of labelled sets with index.json; may be given more than once")
       ->required();
   command->add_option("--recipe", options->recipe, "Recipe file, see src/training/recipes")
       ->required();

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <memory>
+#include <vector>
 
 #include "apps/train_commands.h"
 #include "base/try.h"
@@ -13,7 +14,8 @@ namespace qwen3guard::apps {
 namespace {
 
 struct Options {
-  std::filesystem::path data, recipe, tokenizer;
+  std::vector<std::filesystem::path> data;
+  std::filesystem::path recipe, tokenizer;
   std::vector<std::string> sets;
   training::LinearOptions linear;
 };
@@ -22,7 +24,7 @@ Status run_linear(const Options& options) {
   QG_TRY(const training::Recipe recipe, training::read_recipe(options.recipe));
   QG_TRY(const auto tokenizer, tokens::Tokenizer::load(options.tokenizer));
   QG_TRY(const auto categories, dataset::CategoryMap::read(recipe.categories));
-  QG_TRY(const auto index, dataset::read_dataset_index(options.data));
+  QG_TRY(const auto index, dataset::read_dataset_indexes(options.data));
   QG_TRY(const auto examples,
          training::load_examples(index, recipe.data, categories, *tokenizer, nullptr));
   QG_TRY(const auto stream,
@@ -68,7 +70,7 @@ void add_linear_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand(
       "linear", "Train and evaluate the baseline: logistic regression on hashed n-grams");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json")
+  command->add_option("--data", options->data, "Folder of labelled sets with index.json; may be given more than once")
       ->required();
   command->add_option("--recipe", options->recipe, "Recipe whose data mix to use")->required();
   command

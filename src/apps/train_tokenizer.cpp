@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <vector>
 
 #include "apps/train_commands.h"
 #include "base/try.h"
@@ -15,7 +16,8 @@ namespace qwen3guard::apps {
 namespace {
 
 struct Options {
-  std::filesystem::path data, base, out;
+  std::vector<std::filesystem::path> data;
+  std::filesystem::path base, out;
   std::size_t size = 16384;
   std::size_t max_bytes = 4500;
   dataset::SetFilter filter;
@@ -31,7 +33,7 @@ std::string_view head(std::string_view text, std::size_t bytes) {
 Status trim(const Options& options) {
   QG_TRY(const nlohmann::json base, bytes::read_json(options.base));
   QG_TRY(const auto tokenizer, tokens::Tokenizer::parse(base.dump()));
-  QG_TRY(const auto index, dataset::read_dataset_index(options.data));
+  QG_TRY(const auto index, dataset::read_dataset_indexes(options.data));
   std::map<int, double> frequency;
   std::size_t rows = 0;
   for (const auto& entry : dataset::select_sets(index, options.filter)) {
@@ -70,7 +72,7 @@ void add_tokenizer_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand(
       "tokenizer", "Trim a Qwen3 tokenizer.json to the tokens that the training text uses");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json")
+  command->add_option("--data", options->data, "Folder of labelled sets with index.json; may be given more than once")
       ->required();
   command->add_option("--base", options->base, "The full tokenizer.json")->required();
   command->add_option("--out", options->out, "Folder for the trimmed tokenizer.json")->required();

@@ -59,6 +59,22 @@ Result<std::vector<DatasetEntry>> read_dataset_index(const std::filesystem::path
   return result;
 }
 
+Result<std::vector<DatasetEntry>> read_dataset_indexes(
+    const std::vector<std::filesystem::path>& directories) {
+  std::vector<DatasetEntry> all;
+  for (const auto& directory : directories) {
+    QG_TRY(std::vector<DatasetEntry> entries, read_dataset_index(directory));
+    for (DatasetEntry& entry : entries) {
+      if (find_dataset(all, entry.name).ok()) {
+        return Error{ErrorCode::kInvalidArgument,
+                     directory.string() + ": set " + entry.name + " is in another folder too"};
+      }
+      all.push_back(std::move(entry));
+    }
+  }
+  return all;
+}
+
 Status read_dataset(const DatasetEntry& entry,
                     const std::function<Status(LabelledConversation)>& visit) {
   QG_TRY(const std::size_t rows, for_each_row(entry.file, visit));

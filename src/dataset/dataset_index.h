@@ -25,6 +25,10 @@ struct DatasetEntry {
 /// entry.
 Result<std::vector<DatasetEntry>> read_dataset_index(const std::filesystem::path& directory);
 
+/// The sets of several folders together. Errors: also kInvalidArgument when two have the same name.
+Result<std::vector<DatasetEntry>> read_dataset_indexes(
+    const std::vector<std::filesystem::path>& directories);
+
 /// Streams one set and checks that it has exactly the rows that the index promises.
 Status read_dataset(const DatasetEntry& entry,
                     const std::function<Status(LabelledConversation)>& visit);

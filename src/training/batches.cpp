@@ -164,6 +164,8 @@ Result<BatchStream> BatchStream::open(const std::vector<Example>& examples,
   for (const auto& name : sources) {
     const auto& list = recipe.augmentation.as_response_sources;
     stream.as_response_.push_back(std::ranges::find(list, name) != list.end());
+    const auto& questions = recipe.augmentation.as_prompt_sources;
+    stream.as_prompt_.push_back(std::ranges::find(questions, name) != questions.end());
   }
   std::map<std::uint32_t, std::map<int, std::vector<std::uint32_t>>> by_source;
   for (std::size_t i = 0; i < examples.size(); ++i) {
@@ -229,8 +231,17 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
   const bool to_lower = random.uniform() < augmentation.lower;
   const bool respond = random.uniform() < augmentation.as_response &&
                        example.target == Target::kPrompt && as_response_[example.source];
-  if (to_lower || respond) {
-    Conversation changed = respond ? as_response(example.messages, random) : example.messages;
+  const auto& messages = example.messages;
+  const bool ask = random.uniform() < augmentation.as_prompt &&
+                   example.target == Target::kResponse && example.label == Risk::kSafe &&
+                   as_prompt_[example.source] && messages.size() >= 2 &&
+                   messages[messages.size() - 2].role == Role::kUser;
+  if (to_lower || respond || ask) {
+    Conversation changed = respond ? as_response(messages, random) : messages;
+    if (ask) {
+      changed.pop_back();
+      view.target = Target::kPrompt;
+    }
     if (to_lower) changed = lowered(changed);
     // The question does not show in the spans: they count characters of the last message only.
     auto sequence = encode_conversation(*tokenizer_, changed, example.unsafe_spans);

@@ -110,7 +110,7 @@ class BatchStream {
   tokens::TokenId pad_ = 0;
   tokens::TokenId first_control_ = 0;
   std::vector<Group> groups_;
-  std::vector<bool> as_response_;  // by source
+  std::vector<bool> as_response_, as_prompt_;  // by source
   Position position_;
   std::vector<std::vector<View>> pool_;
   std::vector<std::uint64_t> drawn_after_;

@@ -7,8 +7,9 @@
 #include <cmath>
 #include <vector>
 
+// By feature, not by arch=: an architecture that the compiler does not know would get the default.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define QG_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define QG_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define QG_CLONES
 #endif

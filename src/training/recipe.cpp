@@ -119,6 +119,8 @@ Status read_augmentation(const json& object, Augmentation& a) {
       .share("random_crop", a.random_crop)
       .share("as_response", a.as_response)
       .read("as_response_sources", a.as_response_sources)
+      .share("as_prompt", a.as_prompt)
+      .read("as_prompt_sources", a.as_prompt_sources)
       .finish();
 }
 

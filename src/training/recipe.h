@@ -72,6 +72,10 @@ struct Augmentation {
   /// with labels teach the response heads, of which labelled examples are scarce.
   double as_response = 0;
   std::vector<std::string> as_response_sources;
+  /// Share of Safe responses of `as_prompt_sources` of which only the question is shown, as a Safe
+  /// prompt: benign instructions are scarcer than benign answers.
+  double as_prompt = 0;
+  std::vector<std::string> as_prompt_sources;
 };
 
 struct LossOptions {
