@@ -1,0 +1,191 @@
+#include "training/batches.h"
+
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "support.h"
+#include "training/augment.h"
+
+namespace qwen3guard::training {
+namespace {
+
+View view_of(const Example& example) {
+  return {example.sequence.ids,   example.sequence.first_judged,
+          example.sequence.onset, &example,
+          example.target,         example.category};
+}
+
+TEST(Examples, AVerdictIsReadWhereTheTemplateSays) {
+  const auto tokenizer = tiny_tokenizer();
+  const auto end = *tokenizer->added_token("<|im_end|>");
+  const Example prompt = make_example(*tokenizer, {{Role::kUser, "hi"}}, Risk::kSafe);
+  EXPECT_EQ(prompt.sequence.ids.back(), end);
+  EXPECT_EQ(prompt.sequence.first_judged, prompt.sequence.ids.size() - 1);
+
+  const Example response =
+      make_example(*tokenizer, {{Role::kUser, "hi"}, {Role::kAssistant, "yes"}}, Risk::kSafe);
+  EXPECT_EQ(response.sequence.ids.back(), end);
+  // Three bytes and the closing token.
+  ASSERT_EQ(response.sequence.ids.size() - response.sequence.first_judged, 4U);
+  EXPECT_EQ(
+      tokenizer->decode(std::vector{response.sequence.ids[response.sequence.first_judged]}).value(),
+      "y");
+}
+
+TEST(Examples, MarkedSpansStartAtTheirToken) {
+  const auto tokenizer = tiny_tokenizer();
+  // The span starts at the third character; the first two take five bytes.
+  const Example e = make_example(*tokenizer, {{Role::kUser, "q"}, {Role::kAssistant, "你ébad"}},
+                                 Risk::kUnsafe, std::nullopt, {{4, 5}, {2, 3}});
+  ASSERT_TRUE(e.sequence.onset.has_value());
+  EXPECT_EQ(*e.sequence.onset - e.sequence.first_judged, 5U);
+}
+
+TEST(Batch, LossesAreOnlyWhereTheyBelong) {
+  const auto tokenizer = tiny_tokenizer();
+  const std::vector<Example> examples = {
+      make_example(*tokenizer, {{Role::kUser, "safe"}}, Risk::kSafe, Category::kPii),
+      make_example(*tokenizer, {{Role::kUser, "bad"}}, Risk::kUnsafe, Category::kJailbreak),
+      make_example(*tokenizer, {{Role::kUser, "q"}, {Role::kAssistant, "abc"}},
+                   Risk::kControversial, Category::kJailbreak),
+      make_example(*tokenizer, {{Role::kUser, "q"}, {Role::kAssistant, "ok bad"}}, Risk::kUnsafe,
+                   Category::kViolent, {{3, 6}})};
+  std::vector<View> views;
+  for (const auto& e : examples) views.push_back(view_of(e));
+  const Batch batch = make_batch(views, 7, {});
+  EXPECT_EQ(batch.length, bucket_length(examples[3].sequence.ids.size()));
+  ASSERT_EQ(batch.queries.size(), 2U);
+  EXPECT_EQ(batch.queries[0].category, -1);  // Safe: no category
+  EXPECT_EQ(batch.queries[1].category, 8);
+  const auto end = *tokenizer->added_token("<|im_end|>");
+  for (const auto& q : batch.queries)
+    EXPECT_EQ(batch.ids[static_cast<std::size_t>(q.position)], end);
+  ASSERT_EQ(batch.responses.size(), 4U + 7U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(batch.responses[i].category, -1);  // no Jailbreak for responses
+    EXPECT_EQ(batch.responses[i].risk, 2);
+    EXPECT_NEAR(batch.responses[i].weight, 0.5f / 4, 1e-6);  // Controversial counts half
+  }
+  for (std::size_t i = 4; i < 11; ++i) {
+    const bool before = i < 7;  // "ok "
+    EXPECT_EQ(batch.responses[i].risk, before ? 0 : 1) << i;
+    EXPECT_EQ(batch.responses[i].category, before ? -1 : 0) << i;
+    EXPECT_EQ(batch.responses[i].sequence, 1);
+  }
+  // Padding is right of the text, and nothing is judged on it.
+  for (std::size_t r = 0; r < batch.rows; ++r) {
+    for (std::size_t i = 0; i < batch.length; ++i) {
+      EXPECT_EQ(batch.ids[r * batch.length + i] == 7,
+                i >= static_cast<std::size_t>(batch.lengths[r]));
+    }
+  }
+}
+
+TEST(Batch, TokenLabelRules) {
+  LossOptions options;
+  const auto weights = [&](TokenLabelRule rule, std::size_t n) {
+    options.rule = rule;
+    const auto w = token_weights(n, options);
+    EXPECT_NEAR(std::accumulate(w.begin(), w.end(), 0.0f), 1.0f, 1e-5f);
+    return w;
+  };
+  options.ramp_tokens = 4;
+  options.last_tokens = 2;
+  options.last_fraction = 0.5;
+  EXPECT_EQ(weights(TokenLabelRule::kAll, 5)[0], 0.2f);
+  EXPECT_NEAR(weights(TokenLabelRule::kRamp, 4)[3], 0.4f, 1e-6f);
+  const auto warm = weights(TokenLabelRule::kWarmRamp, 8);
+  EXPECT_NEAR(warm[3], warm[7], 1e-6f);
+  EXPECT_NEAR(warm[0] * 4, warm[7], 1e-6f);
+  const auto last = weights(TokenLabelRule::kLastTokens, 5);
+  EXPECT_EQ(last[2], 0.0f);
+  EXPECT_EQ(last[3], 0.5f);
+  EXPECT_EQ(weights(TokenLabelRule::kLastTokens, 1)[0], 1.0f);
+  const auto half = weights(TokenLabelRule::kLastFraction, 4);
+  EXPECT_EQ(half[1], 0.0f);
+  EXPECT_EQ(half[2], 0.5f);
+  EXPECT_EQ(weights(TokenLabelRule::kLastFraction, 1)[0], 1.0f);
+}
+
+TEST(Batch, SoftRampMovesTheTargetFromSafeToTheLabel) {
+  const auto tokenizer = tiny_tokenizer();
+  const Example e =
+      make_example(*tokenizer, {{Role::kUser, "q"}, {Role::kAssistant, "abcdef"}}, Risk::kUnsafe);
+  LossOptions options;
+  options.rule = TokenLabelRule::kSoftRamp;
+  options.ramp_tokens = 4;
+  const Batch batch = make_batch({view_of(e)}, 0, options);
+  std::map<std::int64_t, std::map<std::int64_t, float>> weight;
+  for (const auto& j : batch.responses) weight[j.position][j.risk] += j.weight * 7;
+  const auto first = static_cast<std::int64_t>(e.sequence.first_judged);
+  for (std::int64_t i = 0; i < 7; ++i) {
+    const float certain = std::min(1.0f, static_cast<float>(i) / 4);
+    EXPECT_NEAR(weight[first + i][1], certain, 1e-5f);
+    EXPECT_NEAR(weight[first + i][0], 1 - certain, 1e-5f);
+  }
+}
+
+TEST(Batch, LongTextsAreCutWithTheirEndKept) {
+  const auto tokenizer = tiny_tokenizer();
+  DataMix mix;
+  mix.max_prompt_tokens = 20;
+  mix.max_response_tokens = 30;
+  mix.max_context_tokens = 25;
+  const Example prompt =
+      make_example(*tokenizer, {{Role::kUser, std::string(500, 'a')}}, Risk::kSafe);
+  View cut = view_of(prompt);
+  crop(cut, mix, 0, nullptr);
+  EXPECT_EQ(cut.ids.size(), 20U);
+  EXPECT_EQ(cut.first_judged, 19U);
+  EXPECT_EQ(cut.ids.back(), *tokenizer->added_token("<|im_end|>"));
+  const Example response = make_example(
+      *tokenizer, {{Role::kUser, std::string(500, 'a')}, {Role::kAssistant, std::string(500, 'b')}},
+      Risk::kSafe);
+  cut = view_of(response);
+  crop(cut, mix, 0, nullptr);
+  EXPECT_EQ(cut.first_judged, 25U);
+  EXPECT_EQ(cut.ids.size(), 55U);
+  EXPECT_EQ(cut.ids.back(), *tokenizer->added_token("<|im_end|>"));
+  EXPECT_EQ(tokenizer->decode(std::vector{cut.ids[25]}).value(), "b");
+}
+
+TEST(BatchStream, SeeksToTheSameBatches) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  auto first = BatchStream::open(set.train, set.sources, *tokenizer, tiny_recipe(), 3);
+  auto second = BatchStream::open(set.train, set.sources, *tokenizer, tiny_recipe(), 3);
+  ASSERT_TRUE(first.ok() && second.ok());
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(first->next().ok());
+  const auto position = first->position();
+  second->seek(position);
+  // Far enough to cross into the next pool.
+  std::set<std::uint64_t> pools;
+  for (int i = 0; i < 500; ++i) {
+    const auto a = first->next(), b = second->next();
+    ASSERT_TRUE(a.ok() && b.ok());
+    ASSERT_EQ(a->ids, b->ids);
+    pools.insert(first->position().pool);
+  }
+  EXPECT_GE(pools.size(), 2U);
+}
+
+TEST(BatchStream, SharesFollowSizeAndFactor) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  Recipe recipe = tiny_recipe();
+  recipe.data.factors["responses"] = 3.0;
+  recipe.data.size_exponent = 0.0;
+  const auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3);
+  ASSERT_TRUE(stream.ok());
+  EXPECT_NEAR(stream->source_shares()[1], 0.75, 1e-9);
+}
+
+TEST(Augment, LowersAndStripsButKeepsSomething) {
+  const auto low = lowered({{Role::kUser, "What IS Это Äpfel?! "}, {Role::kAssistant, "..."}});
+  EXPECT_EQ(low[0].content, "what is это äpfel");
+  EXPECT_EQ(low[1].content, "...");
+}
+
+}  // namespace
+}  // namespace qwen3guard::training

@@ -1,0 +1,124 @@
+#include <cmath>
+
+#include "support.h"
+#include "training/losses.h"
+#include "training/network.h"
+#include "training/optimizer.h"
+
+namespace qwen3guard::training {
+namespace {
+
+class LossTest : public testing::Test {
+ protected:
+  Batch batch(const std::vector<Example>& examples, const LossOptions& options) const {
+    std::vector<View> views;
+    for (const auto& e : examples) {
+      views.push_back(
+          {e.sequence.ids, e.sequence.first_judged, e.sequence.onset, &e, e.target, e.category});
+    }
+    return make_batch(views, 0, options);
+  }
+  double norm_of(const Network& net, const std::string& name) const {
+    const Piece& piece = net.layout().find(name);
+    double sum = 0;
+    auto& gradients = const_cast<Network&>(net).gradients();
+    for (std::size_t i = 0; i < piece.size(); ++i)
+      sum += std::abs(static_cast<double>(gradients[piece.offset + i]));
+    return sum;
+  }
+  std::unique_ptr<Network> backward(const std::vector<Example>& examples,
+                                    const LossOptions& options) const {
+    const Layout layout = make_layout(tiny_recipe().model, tokenizer_->vocabulary_size());
+    auto net = std::make_unique<Network>(layout, initial_weights(layout, 1), Precision::kFloat32);
+    const Batch b = batch(examples, options);
+    batch_loss(*net, net->hidden(batch_ids(b), {}, 0), b, options, {}, 0).backward();
+    return net;
+  }
+  std::shared_ptr<const tokens::Tokenizer> tokenizer_ = tiny_tokenizer();
+};
+
+TEST_F(LossTest, EachTargetTrainsItsOwnHeads) {
+  const auto net = backward(
+      {make_example(*tokenizer_, {{Role::kUser, "x"}}, Risk::kUnsafe, Category::kPii)}, {});
+  EXPECT_GT(norm_of(*net, "query.risk"), 0);
+  EXPECT_GT(norm_of(*net, "query.category"), 0);
+  EXPECT_EQ(norm_of(*net, "response.risk"), 0);
+  const auto other =
+      backward({make_example(*tokenizer_, {{Role::kUser, "x"}, {Role::kAssistant, "y"}},
+                             Risk::kUnsafe, Category::kPii)},
+               {});
+  EXPECT_EQ(norm_of(*other, "query.risk"), 0);
+  EXPECT_GT(norm_of(*other, "response.category"), 0);
+}
+
+TEST_F(LossTest, NoCategoryLossWhenSafeOrUnknown) {
+  for (const auto& [label, category] : std::vector<std::pair<Risk, std::optional<Category>>>{
+           {Risk::kSafe, Category::kPii}, {Risk::kUnsafe, std::nullopt}}) {
+    const auto net = backward(
+        {make_example(*tokenizer_, {{Role::kUser, "x"}}, label, category),
+         make_example(*tokenizer_, {{Role::kUser, "x"}, {Role::kAssistant, "y"}}, label, category)},
+        {});
+    EXPECT_EQ(norm_of(*net, "query.category"), 0);
+    EXPECT_EQ(norm_of(*net, "response.category"), 0);
+    EXPECT_GT(norm_of(*net, "query.risk"), 0);
+  }
+}
+
+TEST_F(LossTest, FitsOneBatch) {
+  const ExampleSet set = tiny_examples(*tokenizer_, 24);
+  const Layout layout = make_layout(tiny_recipe().model, tokenizer_->vocabulary_size());
+  Network net(layout, initial_weights(layout, 1), Precision::kFloat32);
+  OptimizerState state = OptimizerState::start(net.weights());
+  LossOptions options;
+  options.label_smoothing = 0;
+  OptimizerOptions o;
+  o.learning_rate = 1e-2;
+  o.steps = 150;
+  o.warmup_steps = 5;
+  const Batch b = batch(set.train, options);
+  double first = 0, last = 0;
+  for (std::size_t step = 0; step < o.steps; ++step) {
+    const Tensor loss = batch_loss(net, net.hidden(batch_ids(b), {}, 0), b, options, {}, 0);
+    last = loss.item<double>();
+    if (step == 0) first = last;
+    loss.backward();
+    EXPECT_TRUE(
+        std::isfinite(optimizer_step(layout, o, step, net.weights(), net.gradients(), state)));
+  }
+  EXPECT_GT(first, 0.9);
+  // A response's first tokens cannot know yet, so its share of the loss stays.
+  EXPECT_LT(last, 0.35 * first);
+}
+
+TEST_F(LossTest, PooledLossReadsTheBestPair) {
+  LossOptions options;
+  options.pooled = 1.0;
+  options.category_weight = 0;
+  options.label_smoothing = 0;
+  const Layout layout = make_layout(tiny_recipe().model, tokenizer_->vocabulary_size());
+  const Network net(layout, initial_weights(layout, 4), Precision::kFloat32);
+  const std::vector<Example> examples = {
+      make_example(*tokenizer_, {{Role::kUser, "q"}, {Role::kAssistant, "abc"}}, Risk::kUnsafe),
+      make_example(*tokenizer_, {{Role::kUser, "q"}, {Role::kAssistant, "de"}}, Risk::kSafe)};
+  const Batch b = batch(examples, options);
+  const at::NoGradGuard no_gradient;
+  const Tensor hidden = net.hidden(batch_ids(b), {}, 0);
+  const double loss = batch_loss(net, hidden, b, options, {}, 0).item<double>();
+  double expected = 0;
+  for (std::size_t r = 0; r < 2; ++r) {
+    const auto& s = examples[r].sequence;
+    const auto n = static_cast<std::int64_t>(s.ids.size() - s.first_judged);
+    const auto at_row = static_cast<std::int64_t>(r * b.length + s.first_judged);
+    const Tensor p =
+        1.0 -
+        at::softmax(net.heads(false, hidden.narrow(0, at_row, n), {}, 0).risk, 1).select(1, 0);
+    double best = 0;
+    for (std::int64_t i = 1; i < n; ++i)
+      best = std::max(best, std::min(p[i].item<double>(), p[i - 1].item<double>()));
+    expected -= std::log(r == 0 ? best : 1 - best) / 2;
+  }
+  EXPECT_NEAR(loss, expected, 1e-5);
+}
+
+}  // namespace
+}  // namespace qwen3guard::training
