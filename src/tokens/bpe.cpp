@@ -11,7 +11,6 @@
 namespace qwen3guard::tokens {
 namespace {
 
-constexpr std::uint64_t kFreePair = ~std::uint64_t{0};
 constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15u;
 
 std::uint64_t pair_key(TokenId left, TokenId right) {
@@ -128,12 +127,10 @@ Status Bpe::add_merges(const BpeSpec& spec) {
     return unsupported("merges: " + std::to_string(spec.merges.size()) + ", at most " +
                        std::to_string(kMaxMerges) + " are supported");
   }
-  pairs_.assign(table_size(spec.merges.size()), kFreePair);
-  pair_shift_ = 64 - std::countr_zero(pairs_.size());
+  pairs_ = LineTable<22>(spec.merges.size());
   byte_pair_rank_.assign(256 * 256, kNoRank);
   origin_.assign(id_limit(), Origin{});
   regular_ = true;
-  const std::size_t mask = pairs_.size() - 1;
   std::string joined;
   for (std::size_t r = 0; r < spec.merges.size(); ++r) {
     const std::string& a = spec.merges[r].left;
@@ -146,11 +143,9 @@ Status Bpe::add_merges(const BpeSpec& spec) {
                      " is not in the vocabulary");
     }
     const std::uint64_t key = pair_key(left, right);
-    std::size_t i = key * kGolden >> pair_shift_;
-    for (; pairs_[i] != kFreePair; i = (i + 1) & mask) {
-      if (pairs_[i] >> 22 == key) return corrupt(name() + ": the same pair as an earlier merge");
-    }
-    pairs_[i] = key << 22 | r;
+    if (pairs_.find(key) != pairs_.kFree)
+      return corrupt(name() + ": the same pair as an earlier merge");
+    pairs_.insert(key, r);
     whole_.push_back(whole);
     if (a.size() == 1 && b.size() == 1) {
       byte_pair_rank_[256u * static_cast<unsigned char>(a[0]) + static_cast<unsigned char>(b[0])] =
@@ -210,12 +205,8 @@ std::optional<TokenId> Bpe::find(std::string_view key) const {
 }
 
 Rank Bpe::rank(TokenId left, TokenId right) const {
-  const std::uint64_t key = pair_key(left, right);
-  const std::size_t mask = pairs_.size() - 1;
-  for (std::size_t i = key * kGolden >> pair_shift_; pairs_[i] != kFreePair; i = (i + 1) & mask) {
-    if (pairs_[i] >> 22 == key) return static_cast<Rank>(pairs_[i] & 0x3FFFFFu);
-  }
-  return kNoRank;
+  const std::uint64_t cell = pairs_.find(pair_key(left, right));
+  return cell == pairs_.kFree ? kNoRank : static_cast<Rank>(cell & 0x3FFFFFu);
 }
 
 // Runs the merges of both tokens backwards, the latest first, and looks at each pair that then

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "qwen3guard/result.h"
+#include "tokens/line_table.h"
 #include "tokens/token_trie.h"
 #include "tokens/tokenizer.h"
 
@@ -102,10 +103,7 @@ class Bpe {
   };
   std::vector<Slot> slots_;
 
-  // Open addressing from a pair to its rank: left (21 bits), right (21 bits), rank (22 bits) in one
-  // word.
-  std::vector<std::uint64_t> pairs_;
-  int pair_shift_ = 0;
+  LineTable<22> pairs_;               // left (21 bits), right (21 bits) -> rank
   std::vector<Rank> byte_pair_rank_;  // [256 * first + second]
   std::vector<TokenId> whole_;        // by rank
 

@@ -29,7 +29,7 @@ void PrefixEncoder::append(std::string_view bytes) {
     TokenId last = -1;
     for (const Open& open : open_) {
       if (!trie.is_token(open.node)) continue;
-      const auto token = static_cast<TokenId>(open.node);
+      const auto token = trie.token(open.node);
       const TokenId before = open.start == 0 ? -1 : last_token(open.start);
       if (before < 0 || bpe_->pair_holds(before, token)) {
         last = token;
@@ -55,7 +55,9 @@ void PrefixEncoder::settle(std::size_t possible_end, std::vector<TokenId>& ids) 
   };
   mark(size());
   mark(possible_end);
-  for (const Open& open : open_) mark(open.start);
+  for (const Open& open : open_) {
+    if (bpe_->trie().has_children(open.node)) mark(open.start);
+  }
   std::size_t at = size();
   for (; places > 1; --at) {
     if (place[at - settled_] == 0) continue;

@@ -6,12 +6,14 @@
 #include <string_view>
 #include <vector>
 
+#include "tokens/line_table.h"
 #include "tokens/tokenizer.h"
+#include "tokens/utf8.h"
 
 namespace qwen3guard::tokens {
 
-/// Nodes are prefixes. The node of a token has the token's id; other prefixes come after all ids.
-/// Immutable after build().
+/// Nodes are prefixes. A node is a number of 24 bits (of a token: its id; other prefixes come after
+/// all ids) and 8 bits that filter the bytes that can follow. Immutable after build().
 class TokenTrie {
  public:
   using Node = std::uint32_t;
@@ -27,40 +29,60 @@ class TokenTrie {
 
   Node first(unsigned char byte) const { return first_[byte]; }
   Node child(Node node, unsigned char byte) const {
-    const std::uint32_t key = node << 8 | byte;
-    for (std::size_t i = slot(key);; i = (i + 1) & mask_) {
-      const std::uint64_t cell = slots_[i];
-      if (cell >> 32 == key) return static_cast<Node>(cell);
-      if (cell == kFree) return kNone;
-    }
+    if ((node & filter(byte)) == 0) return kNone;
+    const std::uint64_t cell = edges_.find(key(node, byte));
+    return cell == Edges::kFree ? kNone : static_cast<Node>(cell);
   }
-  bool is_token(Node node) const { return node < id_limit_; }
+  bool is_token(Node node) const { return number(node) < id_limit_; }
+  TokenId token(Node node) const { return static_cast<TokenId>(number(node)); }
+  /// False if no token is longer than this prefix.
+  bool has_children(Node node) const { return node >> 24 != 0; }
 
   /// The longest token with which `text` begins. REQUIRES: not empty.
   TokenId longest(std::string_view text) const {
     Node node = first(static_cast<unsigned char>(text[0]));
+    std::size_t i = 1;
+    if (begins_with_three_bytes(text)) {
+      const Node character = three_bytes_[three_byte_index(text)];
+      if (character != kNone) {
+        node = character;
+        i = 3;
+      }
+    }
     Node best = node;
-    for (std::size_t i = 1; i < text.size(); ++i) {
+    for (; i < text.size(); ++i) {
       node = child(node, static_cast<unsigned char>(text[i]));
       if (node == kNone) break;
       if (is_token(node)) best = node;
     }
-    return static_cast<TokenId>(best);
+    return token(best);
   }
   /// The next shorter token with which `id` begins, or -1.
   TokenId shorter(TokenId id) const { return shorter_[static_cast<std::size_t>(id)]; }
 
  private:
-  static constexpr std::uint64_t kFree = ~std::uint64_t{0};
-  std::size_t slot(std::uint32_t key) const {
-    return static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> shift_);
+  using Edges = LineTable<32>;
+  static constexpr Node kNumber = 0xFFFFFFu;
+
+  static bool begins_with_three_bytes(std::string_view text) {
+    return text.size() >= 3 && (static_cast<unsigned char>(text[0]) & 0xF0u) == 0xE0u &&
+           is_continuation(text[1]) && is_continuation(text[2]);
+  }
+  static std::size_t three_byte_index(std::string_view text) {
+    const auto at = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    return (at(0) & 0xFu) << 12 | (at(1) & 0x3Fu) << 6 | (at(2) & 0x3Fu);
   }
 
-  std::vector<std::uint64_t> slots_;  // (parent << 8 | byte) << 32 | child
-  std::size_t mask_ = 0;
-  int shift_ = 0;
+  static std::uint32_t number(Node node) { return node & kNumber; }
+  static std::uint64_t key(Node node, unsigned char byte) { return number(node) << 8 | byte; }
+  static Node filter(unsigned char byte) { return Node{1} << (24 + byte * 5 % 8); }
+
+  Edges edges_;  // (parent, byte) -> child
   std::size_t id_limit_ = 0;
-  std::vector<Node> first_;       // by byte
+  std::vector<Node> first_;  // by byte
+  // Tokens of one character of three bytes: half of the steps in Chinese. By the last four bits of
+  // the first byte and the last six of the others; the second and third byte must be continuations.
+  std::vector<Node> three_bytes_;
   std::vector<TokenId> shorter_;  // by id
 };
 
