@@ -79,7 +79,9 @@ TEST_F(GenTest, GreedyAndScoringGiveTheReferencesVerdict) {
         EXPECT_EQ(category_name(*verdict->category), category);
       }
       ASSERT_EQ(verdict->refusal.has_value(), !row["refusal"].is_null());
-      if (verdict->refusal) EXPECT_EQ(*verdict->refusal ? "Yes" : "No", row["refusal"].get<std::string>());
+      if (verdict->refusal) {
+        EXPECT_EQ(*verdict->refusal ? "Yes" : "No", row["refusal"].get<std::string>());
+      }
     }
   }
 }
