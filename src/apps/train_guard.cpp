@@ -116,7 +116,9 @@ void add_guard_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
   auto* command =
       app.add_subcommand("guard", "Train the guard; run again with the same options to resume");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json; may be given more than once")
+  command
+      ->add_option("--data", options->data,
+                   "Folder of labelled sets with index.json; may be given more than once")
       ->required();
   command->add_option("--recipe", options->recipe, "Recipe file, see src/training/recipes")
       ->required();

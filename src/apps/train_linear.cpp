@@ -70,7 +70,9 @@ void add_linear_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand(
       "linear", "Train and evaluate the baseline: logistic regression on hashed n-grams");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json; may be given more than once")
+  command
+      ->add_option("--data", options->data,
+                   "Folder of labelled sets with index.json; may be given more than once")
       ->required();
   command->add_option("--recipe", options->recipe, "Recipe whose data mix to use")->required();
   command

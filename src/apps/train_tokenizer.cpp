@@ -72,7 +72,9 @@ void add_tokenizer_command(CLI::App& app, Command& run) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand(
       "tokenizer", "Trim a Qwen3 tokenizer.json to the tokens that the training text uses");
-  command->add_option("--data", options->data, "Folder of labelled sets with index.json; may be given more than once")
+  command
+      ->add_option("--data", options->data,
+                   "Folder of labelled sets with index.json; may be given more than once")
       ->required();
   command->add_option("--base", options->base, "The full tokenizer.json")->required();
   command->add_option("--out", options->out, "Folder for the trimmed tokenizer.json")->required();

@@ -57,7 +57,8 @@ class Bag {
         bag_(width),
         gradient_(width) {}
 
-  // One step of gradient descent on one row, at the share `left` of the full rate; returns its loss.
+  // One step of gradient descent on one row, at the share `left` of the full rate; returns its
+  // loss.
   double step(const BagRow& row, float left) {
     std::fill(bag_.begin(), bag_.end(), 0.0f);
     for (const std::int64_t id : row.ids) {

@@ -215,10 +215,11 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
         observer.say("started from " + std::to_string(read) + " tensors of " +
                      options.init.string());
     } else if (recipe.optimizer.bag_rows > 0) {
-      QG_TRY(BatchStream bags, BatchStream::open(examples.train, examples.sources, tokenizer, recipe,
-                                                 options.seed ^ 0xBA6));
+      QG_TRY(BatchStream bags, BatchStream::open(examples.train, examples.sources, tokenizer,
+                                                 recipe, options.seed ^ 0xBA6));
       double loss = 0;
-      QG_CHECK_OK(bag_start(layout, bags, recipe.optimizer.bag_rows, recipe.loss.class_weights, weights,
+      QG_CHECK_OK(bag_start(layout, bags, recipe.optimizer.bag_rows, recipe.loss.class_weights,
+                            weights,
                             [&](std::size_t, std::size_t, double smoothed) { loss = smoothed; }));
       if (observer.say) observer.say("bag start: loss " + std::to_string(loss));
     }
