@@ -1,5 +1,5 @@
-// A line of JSONL: either a conversation that the templates can render without giving its content any
-// control token, or an error that can be reported as a line of JSON.
+// A line of JSONL: either a conversation that the templates can render without giving its content
+// any control token, or an error that can be reported as a line of JSON.
 
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +21,8 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// Control spans hold what the template wrote: in order, inside the text, none in the judged content.
+// Control spans hold what the template wrote: in order, inside the text, none in the judged
+// content.
 void check(const qwen3guard::Result<qwen3guard::tokens::RenderedConversation>& rendered) {
   if (!rendered.ok()) return;
   std::size_t end = 0;
@@ -58,7 +59,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   require(!line.conversation->empty());
-  for (const Message& message : *line.conversation) require(!bytes::find_invalid_utf8(message.content));
+  for (const Message& message : *line.conversation)
+    require(!bytes::find_invalid_utf8(message.content));
   check(tokens::render_chatml(*line.conversation, {}));
   check(tokens::render_gen(*line.conversation, tokens::GenTemplate::kClean));
   check(tokens::render_gen(*line.conversation, tokens::GenTemplate::kCompatible));

@@ -13,7 +13,7 @@ import unicodedata
 from xml.sax.saxutils import escape
 
 COLUMNS = 108
-CELL = 8.0  # pixels a column
+CELL = 7.826  # pixels a column: 13 px of DejaVu Sans Mono, and nearly of its like
 LINE = 19.0
 MARGIN = 16
 BAR = 34  # title bar
@@ -127,7 +127,7 @@ def main():
             weight = ' font-weight="bold"' if bold else ""
             out.append(
                 f'<text x="{x:g}" y="{y + 13.5:g}" fill="{colour}"{weight} xml:space="preserve" '
-                f'textLength="{columns * CELL:g}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
+                f'textLength="{columns * CELL:g}" lengthAdjust="spacing">{escape(text)}</text>'
             )
     out.append("</svg>")
     print("\n".join(out))

@@ -1,4 +1,5 @@
-// The subcommands. Each adds itself to the command line; when it was chosen, its callback sets `status`.
+// The subcommands. Each adds itself to the command line; when it was chosen, its callback sets
+// `status`.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -13,9 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-Error invalid(std::string message) {
-  return {ErrorCode::kInvalidConversation, std::move(message)};
-}
+Error invalid(std::string message) { return {ErrorCode::kInvalidConversation, std::move(message)}; }
 
 Result<Role> parse_role(const json& value) {
   if (value == "user") return Role::kUser;
@@ -34,9 +32,10 @@ Result<Message> parse_message(json& value) {
   for (const auto& [key, member] : value.items()) {
     const bool known = key == "role" || key == "content" || key == "reasoning_content";
     if (!known && !member.is_null()) {
-      return invalid("unknown key " + bytes::quote(key, 40) +
-                     "; only role, content and reasoning_content are judged: remove the key, or put its "
-                     "text into content");
+      return invalid(
+          "unknown key " + bytes::quote(key, 40) +
+          "; only role, content and reasoning_content are judged: remove the key, or put its "
+          "text into content");
     }
   }
   if (!value.contains("role")) return invalid("\"role\" is missing");
@@ -77,8 +76,9 @@ Result<Conversation> parse_messages(json& line) {
     conversation.push_back(std::move(message).value());
   }
   if (conversation.back().role == Role::kSystem) {
-    return invalid("the last message is the system's; expected the user's or the assistant's, which is "
-                   "the one to judge");
+    return invalid(
+        "the last message is the system's; expected the user's or the assistant's, which is "
+        "the one to judge");
   }
   return conversation;
 }
@@ -106,8 +106,8 @@ ConversationLine parse_conversation_line(std::string_view line) {
   auto parsed = bytes::parse_json(line);
   if (!parsed.ok()) return {std::nullopt, std::move(parsed).error()};
   if (!parsed->is_object()) {
-    return {std::nullopt,
-            invalid(std::string("expected an object {\"messages\": [...]}, found ") + parsed->type_name())};
+    return {std::nullopt, invalid(std::string("expected an object {\"messages\": [...]}, found ") +
+                                  parsed->type_name())};
   }
   auto id = parse_id(*parsed);
   if (!id.ok()) return {std::nullopt, std::move(id).error()};

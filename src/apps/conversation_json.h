@@ -16,9 +16,10 @@ struct ConversationLine {
   Result<Conversation> conversation;
 };
 
-/// Parses {"id"?, "messages": [{"role", "content" (, "reasoning_content")}]}. Other keys beside "messages"
-/// are ignored; in a message they are an error, because text in them would go unjudged. Errors:
-/// kInvalidJson, kInvalidUtf8, kTooLong, kInvalidConversation; they name the message. Never throws.
+/// Parses {"id"?, "messages": [{"role", "content" (, "reasoning_content")}]}. Other keys beside
+/// "messages" are ignored; in a message they are an error, because text in them would go unjudged.
+/// Errors: kInvalidJson, kInvalidUtf8, kTooLong, kInvalidConversation; they name the message. Never
+/// throws.
 ConversationLine parse_conversation_line(std::string_view line);
 
 }  // namespace qwen3guard::apps

@@ -66,18 +66,19 @@ class Typist {
 Status run_demo(const Guard& guard, const Policy& policy, Output& output, Palette palette,
                 std::optional<int> pace) {
   const std::span<const DemoConversation> conversations = demo_conversations();
-  QG_CHECK_OK(output.write("Each token is judged as it arrives: " + std::string(palette.text(Risk::kSafe)) +
-                           "safe" + std::string(palette.reset()) + ", " +
-                           std::string(palette.text(Risk::kControversial)) + "controversial" +
-                           std::string(palette.reset()) + ", " +
-                           std::string(palette.text(Risk::kUnsafe)) + "unsafe" +
-                           std::string(palette.reset()) + "; policy " + policy.name() + ".\n"));
+  QG_CHECK_OK(
+      output.write("Each token is judged as it arrives: " + std::string(palette.text(Risk::kSafe)) +
+                   "safe" + std::string(palette.reset()) + ", " +
+                   std::string(palette.text(Risk::kControversial)) + "controversial" +
+                   std::string(palette.reset()) + ", " + std::string(palette.text(Risk::kUnsafe)) +
+                   "unsafe" + std::string(palette.reset()) + "; policy " + policy.name() + ".\n"));
   std::size_t number = 0;
   for (const DemoConversation& conversation : conversations) {
     ++number;
     QG_CHECK_OK(output.write("\n" + std::string(palette.dim()) + std::to_string(number) + "/" +
                              std::to_string(conversations.size()) + "  " +
-                             std::string(conversation.title) + std::string(palette.reset()) + "\n"));
+                             std::string(conversation.title) + std::string(palette.reset()) +
+                             "\n"));
     QG_TRY(Session session, guard.open({{Role::kUser, std::string(conversation.prompt)}}, policy));
     const auto view = text_view(output, guard, palette);
     QG_CHECK_OK(view->prompt(conversation.prompt, session.prompt()));

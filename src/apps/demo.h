@@ -18,8 +18,8 @@ struct DemoConversation {
   std::string_view answer;
 };
 
-/// Safe, borderline and unsafe, in several languages, one with thinking. Unsafe ones are worded mildly and
-/// instruct nobody.
+/// Safe, borderline and unsafe, in several languages, one with thinking. Unsafe ones are worded
+/// mildly and instruct nobody.
 std::span<const DemoConversation> demo_conversations();
 
 /// Shows them all. `pace`: milliseconds between pieces of text, none: a few seconds a conversation.

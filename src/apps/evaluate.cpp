@@ -43,9 +43,11 @@ Result<BenignSet> parse_benign(const std::string& text) {
   std::istringstream stream(text);
   BenignSet set;
   char colon = 0;
-  if (!(stream >> set.count >> colon >> set.name) || colon != ':' || set.count == 0 || !stream.eof()) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "--benign: expected N:set, for example 3000:benign_alpaca_en, found \"" + text + "\""};
+  if (!(stream >> set.count >> colon >> set.name) || colon != ':' || set.count == 0 ||
+      !stream.eof()) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "--benign: expected N:set, for example 3000:benign_alpaca_en, found \"" + text + "\""};
   }
   return set;
 }
@@ -68,11 +70,11 @@ std::string table_row(const std::string& name, const std::vector<std::string>& c
 }
 
 std::string set_row(const SetResult& set) {
-  return table_row(set.name,
-                   {std::to_string(set.rows), std::to_string(set.errors), cell(set.auroc, 1, "%.4f"),
-                    cell(set.strict.f1(), 100, "%.1f"), cell(set.loose.f1(), 100, "%.1f"),
-                    cell(set.strict.recall(), 100, "%.1f"), cell(set.loose.recall(), 100, "%.1f"),
-                    cell(set.strict.flagged(), 100, "%.1f"), cell(set.loose.flagged(), 100, "%.1f")});
+  return table_row(
+      set.name, {std::to_string(set.rows), std::to_string(set.errors), cell(set.auroc, 1, "%.4f"),
+                 cell(set.strict.f1(), 100, "%.1f"), cell(set.loose.f1(), 100, "%.1f"),
+                 cell(set.strict.recall(), 100, "%.1f"), cell(set.loose.recall(), 100, "%.1f"),
+                 cell(set.strict.flagged(), 100, "%.1f"), cell(set.loose.flagged(), 100, "%.1f")});
 }
 
 OrderedJson number(const std::optional<double>& value) {
@@ -93,9 +95,12 @@ OrderedJson confusion_json(const Confusion& c) {
 }
 
 OrderedJson set_json(const SetResult& set) {
-  return {{"set", set.name},          {"rows", set.rows},
-          {"errors", set.errors},     {"auroc", number(set.auroc)},
-          {"strict", confusion_json(set.strict)}, {"loose", confusion_json(set.loose)}};
+  return {{"set", set.name},
+          {"rows", set.rows},
+          {"errors", set.errors},
+          {"auroc", number(set.auroc)},
+          {"strict", confusion_json(set.strict)},
+          {"loose", confusion_json(set.loose)}};
 }
 
 // Evaluates sets one after the other, prints their rows as they come.
@@ -177,9 +182,9 @@ Result<int> evaluate(const EvaluateArguments& arguments) {
     QG_TRY(const auto entry, dataset::find_dataset(index, set.name));
     QG_TRY(const Rows rows, evaluation::benign_rows(entry, set.count));
     if (rows.size() < set.count) {
-      return Error{ErrorCode::kInvalidArgument, "set " + set.name + " has only " +
-                                                    std::to_string(rows.size()) + " prompts, asked for " +
-                                                    std::to_string(set.count)};
+      return Error{ErrorCode::kInvalidArgument,
+                   "set " + set.name + " has only " + std::to_string(rows.size()) +
+                       " prompts, asked for " + std::to_string(set.count)};
     }
     QG_TRY(const SetResult judged, evaluation.judge("benign " + set.name, rows));
     together.rows += judged.rows;
@@ -191,13 +196,15 @@ Result<int> evaluate(const EvaluateArguments& arguments) {
   QG_CHECK_OK(output.close());
 
   if (!arguments.output.empty()) {
-    OrderedJson report = {{"version", 1},
-                          {"model", arguments.guard.model},
-                          {"gen_method", guard.mode() == Mode::kGen ? OrderedJson(arguments.guard.gen_method)
-                                                                    : OrderedJson(nullptr)},
-                          {"sets", evaluation.sets()}};
+    OrderedJson report = {
+        {"version", 1},
+        {"model", arguments.guard.model},
+        {"gen_method", guard.mode() == Mode::kGen ? OrderedJson(arguments.guard.gen_method)
+                                                  : OrderedJson(nullptr)},
+        {"sets", evaluation.sets()}};
     QG_CHECK_OK(bytes::write_file_atomically(
-        arguments.output, report.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n"));
+        arguments.output,
+        report.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n"));
   }
   return evaluation.errors() > 0 ? kExitSomeFailed : kExitDone;
 }
@@ -206,21 +213,27 @@ Result<int> evaluate(const EvaluateArguments& arguments) {
 
 void add_evaluate(CLI::App& app, int& status) {
   auto arguments = std::make_shared<EvaluateArguments>();
-  CLI::App* command = app.add_subcommand("evaluate", "Score labelled sets: AUROC, F1, recall, flagged rate");
-  command->add_option("--data", arguments->data,
-                      "Folder with index.json and the labelled sets, NAME.jsonl or NAME.jsonl.gz")
+  CLI::App* command =
+      app.add_subcommand("evaluate", "Score labelled sets: AUROC, F1, recall, flagged rate");
+  command
+      ->add_option("--data", arguments->data,
+                   "Folder with index.json and the labelled sets, NAME.jsonl or NAME.jsonl.gz")
       ->type_name("DIR")
       ->required();
-  command->add_option("--sets", arguments->sets,
-                      "Sets whose rows of split test are scored; default: all that have such rows")
+  command
+      ->add_option("--sets", arguments->sets,
+                   "Sets whose rows of split test are scored; default: all that have such rows")
       ->delimiter(',')
       ->type_name("NAME,...");
-  command->add_option("--benign", arguments->benign,
-                      "Also the N prompts of a set with the smallest SHA-256 of their id, taken as Safe")
+  command
+      ->add_option(
+          "--benign", arguments->benign,
+          "Also the N prompts of a set with the smallest SHA-256 of their id, taken as Safe")
       ->delimiter(',')
       ->type_name("N:NAME,...");
-  command->add_option("--limit", arguments->limit,
-                      "At most N rows a set, those with the smallest SHA-256 of their id; 0: all")
+  command
+      ->add_option("--limit", arguments->limit,
+                   "At most N rows a set, those with the smallest SHA-256 of their id; 0: all")
       ->type_name("N");
   command->add_option("--output", arguments->output, "Also write the figures there, as JSON")
       ->type_name("FILE");
@@ -228,7 +241,8 @@ void add_evaluate(CLI::App& app, int& status) {
   add_gen_options(*command, arguments->guard);
   add_threads_option(*command, arguments->guard);
   command->footer(
-      "Columns: F1, R(ecall) and % (flagged) are percentages under the strict and the loose policy. AUROC\n"
+      "Columns: F1, R(ecall) and % (flagged) are percentages under the strict and the loose "
+      "policy. AUROC\n"
       "and strict figures count every label but Safe as positive, loose ones only Unsafe.\n"
       "Example:\n"
       "  qwen3guard evaluate --data DATA --sets toxicchat,cold --benign 3000:benign_alpaca_en \\\n"

@@ -6,9 +6,11 @@
 namespace qwen3guard::apps {
 
 enum ExitStatus : int {
-  kExitDone = 0,         // everything was judged (inspect: healthy)
-  kExitSomeFailed = 1,   // some lines, or the response, could not be judged (inspect: problems found)
-  kExitCouldNotRun = 2,  // wrong usage, no model, unreadable input, an output that cannot be written
+  kExitDone = 0,  // everything was judged (inspect: healthy)
+  kExitSomeFailed =
+      1,  // some lines, or the response, could not be judged (inspect: problems found)
+  kExitCouldNotRun =
+      2,  // wrong usage, no model, unreadable input, an output that cannot be written
 };
 
 /// Prints "error: <message> [<code>]" to standard error, control characters escaped.

@@ -31,8 +31,9 @@ void add_policy_option(CLI::App& app, GuardArguments& arguments) {
 }
 
 void add_overflow_option(CLI::App& app, GuardArguments& arguments) {
-  app.add_option("--overflow", arguments.overflow,
-                 "When a response outgrows the model: error, or slide a window, which the verdict says")
+  app.add_option(
+         "--overflow", arguments.overflow,
+         "When a response outgrows the model: error, or slide a window, which the verdict says")
       ->check(CLI::IsMember({"error", "slide"}))
       ->type_name("error|slide")
       ->capture_default_str();
@@ -50,8 +51,9 @@ void add_gen_options(CLI::App& app, GuardArguments& arguments) {
                  "Kind of model expected, stream or gen; default: what the checkpoint is")
       ->check(CLI::IsMember({"stream", "gen"}))
       ->type_name("stream|gen");
-  app.add_option("--gen-method", arguments.gen_method,
-                 "How a Gen model's verdict is read: score (label probabilities) or greedy (its text)")
+  app.add_option(
+         "--gen-method", arguments.gen_method,
+         "How a Gen model's verdict is read: score (label probabilities) or greedy (its text)")
       ->check(CLI::IsMember({"score", "greedy"}))
       ->type_name("score|greedy")
       ->capture_default_str();
@@ -71,7 +73,7 @@ Result<std::filesystem::path> find_model(const std::string& given) {
   const auto executable = std::filesystem::read_symlink("/proc/self/exe", failure);
   const auto folder = executable.parent_path();
   const std::vector<std::filesystem::path> places = {
-      folder / "../../models" / kBoxedModel,          // build/release/ of the source tree
+      folder / "../../models" / kBoxedModel,  // build/release/ of the source tree
       folder / "../share/qwen3guard/models" / kBoxedModel,
   };
   std::string looked;
@@ -80,8 +82,9 @@ Result<std::filesystem::path> find_model(const std::string& given) {
     if (std::filesystem::exists(path / "config.json", failure)) return path;
     looked += (looked.empty() ? "" : " and ") + bytes::quote_path(path);
   }
-  return Error{ErrorCode::kNotFound, "no --model was given and the model in the box is not there (looked at " +
-                                         looked + "); give --model DIR or set QWEN3GUARD_MODEL"};
+  return Error{ErrorCode::kNotFound,
+               "no --model was given and the model in the box is not there (looked at " + looked +
+                   "); give --model DIR or set QWEN3GUARD_MODEL"};
 }
 
 Result<Guard> load_guard(const GuardArguments& arguments, int threads) {
@@ -91,12 +94,13 @@ Result<Guard> load_guard(const GuardArguments& arguments, int threads) {
   options.gen_method = arguments.gen_method == "greedy" ? GenMethod::kGreedy : GenMethod::kScore;
   options.overflow = arguments.overflow == "slide" ? Overflow::kSlide : Overflow::kError;
   auto guard = Guard::load(directory, options);
-  if (!guard.ok()) return std::move(guard).error().with_context("model " + bytes::quote_path(directory));
+  if (!guard.ok())
+    return std::move(guard).error().with_context("model " + bytes::quote_path(directory));
   const char* found = guard->mode() == Mode::kStream ? "stream" : "gen";
   if (!arguments.mode.empty() && arguments.mode != found) {
-    return Error{ErrorCode::kInvalidArgument, "--mode " + arguments.mode + ": " +
-                                                  bytes::quote_path(directory) + " is a " + found +
-                                                  " model; give another --model or leave --mode out"};
+    return Error{ErrorCode::kInvalidArgument,
+                 "--mode " + arguments.mode + ": " + bytes::quote_path(directory) + " is a " +
+                     found + " model; give another --model or leave --mode out"};
   }
   return guard;
 }

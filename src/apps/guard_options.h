@@ -28,8 +28,9 @@ void add_gen_options(CLI::App& app, GuardArguments& arguments);
 /// arguments.threads, or the number of cores.
 int thread_count(const GuardArguments& arguments);
 
-/// `given` if not empty, else the model in the box: $QWEN3GUARD_MODEL, then models/ of the source tree that
-/// the program was built in, then the installed share directory. Errors: kNotFound, naming the places.
+/// `given` if not empty, else the model in the box: $QWEN3GUARD_MODEL, then models/ of the source
+/// tree that the program was built in, then the installed share directory. Errors: kNotFound,
+/// naming the places.
 Result<std::filesystem::path> find_model(const std::string& given);
 
 /// Loads the model for `threads` threads a call and checks --mode against it.

@@ -40,8 +40,10 @@ std::string rule_text(const Policy::Rule& rule) {
 std::string policy_table(const Policy& policy) {
   const bool strict = policy.mode() == Policy::Mode::kStrict;
   std::string text = "  kind      policy " + escape_controls(policy.name()) + "\n";
-  text += std::string("  mode      ") +
-          (strict ? "strict: Controversial counts as Unsafe" : "loose: Controversial counts as Safe") + "\n";
+  text +=
+      std::string("  mode      ") +
+      (strict ? "strict: Controversial counts as Unsafe" : "loose: Controversial counts as Safe") +
+      "\n";
   text += "  debounce  " + std::string(debounce_rule_name(policy.debounce())) + "\n";
   text += std::string("  thresholds compare with ") +
           (strict ? "P(Unsafe) + P(Controversial)" : "P(Unsafe)") + "\n";
@@ -85,9 +87,10 @@ Result<Inspection> inspect_path(const InspectArguments& arguments) {
   if (!std::filesystem::exists(path, failure)) {
     return Error{ErrorCode::kNotFound, "there is no " + bytes::quote_path(path)};
   }
-  return Error{ErrorCode::kUnsupported, bytes::quote_path(path) +
-                                            ": expected a checkpoint directory, a .safetensors file or a "
-                                            "policy file (.json)"};
+  return Error{ErrorCode::kUnsupported,
+               bytes::quote_path(path) +
+                   ": expected a checkpoint directory, a .safetensors file or a "
+                   "policy file (.json)"};
 }
 
 Result<int> inspect(const InspectArguments& arguments) {
@@ -111,12 +114,14 @@ void add_inspect(CLI::App& app, int& status) {
   auto arguments = std::make_shared<InspectArguments>();
   CLI::App* command = app.add_subcommand(
       "inspect", "Show what a checkpoint, tensor file or policy holds, and what is wrong with it");
-  command->add_option("path", arguments->path,
-                      "Checkpoint directory, .safetensors file, or policy file (.json)")
+  command
+      ->add_option("path", arguments->path,
+                   "Checkpoint directory, .safetensors file, or policy file (.json)")
       ->type_name("DIR|FILE")
       ->required();
-  command->add_flag("--headers-only", arguments->headers_only,
-                    "Do not read the numbers (a big checkpoint takes as long as reading it from disk)");
+  command->add_flag(
+      "--headers-only", arguments->headers_only,
+      "Do not read the numbers (a big checkpoint takes as long as reading it from disk)");
   command->footer(
       "Examples:\n"
       "  qwen3guard inspect models/qwen3guard-stream-mini\n"

@@ -136,7 +136,8 @@ std::string parameters_text(const Tensors& tensors) {
     stored += tensor->data.size();
     types.insert(bytes::dtype_name(tensor->dtype));
   }
-  std::string text = std::to_string(parameters) + " in " + std::to_string(tensors.size()) + " tensors (";
+  std::string text =
+      std::to_string(parameters) + " in " + std::to_string(tensors.size()) + " tensors (";
   for (const std::string_view type : types) text += std::string(type) + ", ";
   return text + bytes::byte_count(stored) + ")";
 }
@@ -161,7 +162,8 @@ void check_tensors(const model::ModelConfig& config, const bytes::TensorStore& s
                                     bytes::shape_text(found->shape));
     }
     if (!is_float(found->dtype)) {
-      inspection.problems.push_back("tensor " + tensor.name + ": expected a floating dtype, found " +
+      inspection.problems.push_back("tensor " + tensor.name +
+                                    ": expected a floating dtype, found " +
                                     std::string(bytes::dtype_name(found->dtype)));
     }
   }
@@ -184,12 +186,14 @@ void describe_config(const model::ModelConfig& c, Inspection& inspection) {
   std::string& facts = inspection.facts;
   facts += fact("kind", c.guard ? "Stream (Qwen3ForGuardModel): a verdict at every token"
                                 : "causal LM (Qwen3ForCausalLM): a Gen guard writes its verdict");
-  facts += fact("shape", std::to_string(c.layers) + " layers, hidden " + std::to_string(c.hidden_size) +
-                             ", intermediate " + std::to_string(c.intermediate_size) + ", " +
-                             std::to_string(c.heads) + " heads (" + std::to_string(c.kv_heads) +
-                             " for keys and values) of " + std::to_string(c.head_dim));
-  facts += fact("vocabulary", std::to_string(c.vocabulary_size) +
-                                  (c.tied_embeddings ? ", embeddings tied" : ", embeddings untied"));
+  facts +=
+      fact("shape", std::to_string(c.layers) + " layers, hidden " + std::to_string(c.hidden_size) +
+                        ", intermediate " + std::to_string(c.intermediate_size) + ", " +
+                        std::to_string(c.heads) + " heads (" + std::to_string(c.kv_heads) +
+                        " for keys and values) of " + std::to_string(c.head_dim));
+  facts +=
+      fact("vocabulary", std::to_string(c.vocabulary_size) +
+                             (c.tied_embeddings ? ", embeddings tied" : ", embeddings untied"));
   facts += fact("positions", std::to_string(c.max_positions));
   if (!c.guard) return;
   facts += fact("prompt risks", label_names(c.guard->query_risk_names));
@@ -217,16 +221,17 @@ void describe_tokenizer(const std::filesystem::path& directory, const model::Mod
   }
   inspection.facts += fact("tokenizer", text);
   if (config != nullptr && size > config->vocabulary_size) {
-    inspection.problems.push_back("tokenizer: " + std::to_string(size) + " tokens, but the model embeds only " +
+    inspection.problems.push_back("tokenizer: " + std::to_string(size) +
+                                  " tokens, but the model embeds only " +
                                   std::to_string(config->vocabulary_size));
   }
 }
 
 bool is_known_file(const std::string& name) {
   static constexpr std::array<std::string_view, 12> kNames = {
-      "config.json",  "model.safetensors.index.json", "tokenizer.json",          "vocab.json",
-      "merges.txt",   "tokenizer_config.json",        "special_tokens_map.json", "added_tokens.json",
-      "README.md",    "generation_config.json",       "chat_template.jinja",     "LICENSE"};
+      "config.json", "model.safetensors.index.json", "tokenizer.json",          "vocab.json",
+      "merges.txt",  "tokenizer_config.json",        "special_tokens_map.json", "added_tokens.json",
+      "README.md",   "generation_config.json",       "chat_template.jinja",     "LICENSE"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end() || name.starts_with(".") ||
          name.ends_with(".safetensors") || name.ends_with(".py");
 }
@@ -245,7 +250,8 @@ void describe_files(const std::filesystem::path& directory, Inspection& inspecti
     }
     if (!is_known_file(name)) inspection.notes.push_back("file " + plain(name) + " is not read");
   }
-  inspection.facts += fact("on disk", bytes::byte_count(total) + " in " + std::to_string(count) + " files");
+  inspection.facts +=
+      fact("on disk", bytes::byte_count(total) + " in " + std::to_string(count) + " files");
 }
 
 void describe_store(const bytes::TensorStore& store, bool read_values, int threads,
@@ -275,7 +281,8 @@ Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bo
   std::error_code failure;
   (void)std::filesystem::directory_iterator(directory, failure);
   if (failure) {
-    return Error{ErrorCode::kIo, "cannot read " + bytes::quote_path(directory) + ": " + failure.message()};
+    return Error{ErrorCode::kIo,
+                 "cannot read " + bytes::quote_path(directory) + ": " + failure.message()};
   }
   Inspection inspection;
   describe_files(directory, inspection);
@@ -301,7 +308,8 @@ Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bo
   return inspection;
 }
 
-Result<Inspection> inspect_safetensors(const std::filesystem::path& file, bool read_values, int threads) {
+Result<Inspection> inspect_safetensors(const std::filesystem::path& file, bool read_values,
+                                       int threads) {
   Inspection inspection;
   const auto opened = bytes::SafetensorsFile::open(file);
   if (!opened.ok()) {

@@ -9,17 +9,19 @@
 
 namespace qwen3guard::apps {
 
-/// Facts as readable text; problems keep the artefact from working, or from being trusted; notes do not.
-/// Names from the files are escaped.
+/// Facts as readable text; problems keep the artefact from working, or from being trusted; notes do
+/// not. Names from the files are escaped.
 struct Inspection {
   std::string facts;
   std::vector<std::string> problems;
   std::vector<std::string> notes;
 };
 
-/// Errors (kNotFound, kIo): only where nothing could be read at all. `read_values` looks at every number
-/// (NaN, infinities); without it only headers are read.
-Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bool read_values, int threads);
-Result<Inspection> inspect_safetensors(const std::filesystem::path& file, bool read_values, int threads);
+/// Errors (kNotFound, kIo): only where nothing could be read at all. `read_values` looks at every
+/// number (NaN, infinities); without it only headers are read.
+Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bool read_values,
+                                      int threads);
+Result<Inspection> inspect_safetensors(const std::filesystem::path& file, bool read_values,
+                                       int threads);
 
 }  // namespace qwen3guard::apps

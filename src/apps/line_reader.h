@@ -1,4 +1,5 @@
-// Lines of a file or of standard input, one at a time and never more than a limit of each in memory.
+// Lines of a file or of standard input, one at a time and never more than a limit of each in
+// memory.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +12,9 @@
 namespace qwen3guard::apps {
 
 struct Line {
-  std::string text;     // without the newline; empty when too long
+  std::string text;  // without the newline; empty when too long
   bool too_long = false;
-  bool complete = true;  // ended by a newline, not by the end of the input
+  bool complete = true;     // ended by a newline, not by the end of the input
   std::uint64_t bytes = 0;  // of the input, the newline included
 };
 
@@ -22,7 +23,8 @@ class LineReader {
   static constexpr std::size_t kMaxLineBytes = 64u << 20;
 
   /// `path` "-" is standard input. Errors: kNotFound, kIo (a directory included).
-  static Result<LineReader> open(const std::string& path, std::size_t max_line_bytes = kMaxLineBytes);
+  static Result<LineReader> open(const std::string& path,
+                                 std::size_t max_line_bytes = kMaxLineBytes);
   /// Reads from an open descriptor, which stays the caller's.
   LineReader(int descriptor, std::string name, std::size_t max_line_bytes = kMaxLineBytes);
 

@@ -13,7 +13,8 @@ int main(int argc, char** argv) {
   // A reader that went away is an error of write(), reported like any other.
   std::signal(SIGPIPE, SIG_IGN);
 
-  CLI::App app("Judge prompts and responses with Qwen3Guard: whole files, or token by token.", "qwen3guard");
+  CLI::App app("Judge prompts and responses with Qwen3Guard: whole files, or token by token.",
+               "qwen3guard");
   app.set_version_flag("--version", "qwen3guard " QWEN3GUARD_VERSION);
   app.require_subcommand(1);
   app.footer(
@@ -22,7 +23,8 @@ int main(int argc, char** argv) {
       "  qwen3guard moderate --prompt 'How do I whittle a spoon?'\n"
       "  qwen3guard moderate chats.jsonl --output verdicts.jsonl\n"
       "  qwen3guard inspect DIR\n"
-      "`qwen3guard SUBCOMMAND --help` has the options. Exit status: 0 done, 1 some conversations could not\n"
+      "`qwen3guard SUBCOMMAND --help` has the options. Exit status: 0 done, 1 some conversations "
+      "could not\n"
       "be judged (inspect: problems found), 2 could not run.");
   int status = apps::kExitDone;
   apps::add_moderate(app, status);
@@ -40,8 +42,8 @@ int main(int argc, char** argv) {
     return apps::kExitCouldNotRun;
   } catch (const std::exception& failure) {
     // Libraries return errors; what comes here is exhausted memory or threads.
-    return apps::fail({qwen3guard::ErrorCode::kIo, std::string("the system ran out of a resource: ") +
-                                                       failure.what()});
+    return apps::fail({qwen3guard::ErrorCode::kIo,
+                       std::string("the system ran out of a resource: ") + failure.what()});
   }
   return status;
 }

@@ -75,7 +75,8 @@ Outcome judge(const Guard& guard, const Policy& policy, const Task& task) {
     try {
       return run();
     } catch (const std::exception& failure) {
-      return Error{ErrorCode::kTooLong, std::string("not enough memory for this line: ") + failure.what()};
+      return Error{ErrorCode::kTooLong,
+                   std::string("not enough memory for this line: ") + failure.what()};
     }
   };
   const Result<Verdict> verdict = guarded();
@@ -97,14 +98,16 @@ class ResumePoint {
   Status accept(const json& written) {
     QG_TRY(const std::optional<Line> line, input_.next());
     if (!line) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "the output has more lines than the input, so it is not from this input; name another "
-                   "--output"};
+      return Error{
+          ErrorCode::kInvalidArgument,
+          "the output has more lines than the input, so it is not from this input; name another "
+          "--output"};
     }
     ++lines_;
     bytes_ += line->bytes;
     const json expected = parse_line(*line).id.value_or(json(lines_));
-    const bool judged = written.is_object() && (written.contains("risk") || written.contains("error"));
+    const bool judged =
+        written.is_object() && (written.contains("risk") || written.contains("error"));
     if (!judged || !written.contains("id") || written["id"] != expected) {
       return Error{ErrorCode::kInvalidArgument,
                    "expected the result for id " + bytes::quote(expected.dump(), 80) +
@@ -147,7 +150,8 @@ Result<int> moderate_file(const ModerateArguments& arguments) {
     const ExistingFile existing = arguments.resume      ? ExistingFile::kResume
                                   : arguments.overwrite ? ExistingFile::kOverwrite
                                                         : ExistingFile::kRefuse;
-    return open_output(arguments.output, existing, [&](const json& line) { return resumed.accept(line); });
+    return open_output(arguments.output, existing,
+                       [&](const json& line) { return resumed.accept(line); });
   };
   QG_TRY(Output output, open());
 
@@ -208,8 +212,8 @@ Result<int> moderate_one(const ModerateArguments& arguments) {
     QG_CHECK_OK(output.write("\n"));
   } else if (verdict.ok()) {
     const Palette palette(wants_colour(STDOUT_FILENO, ColourChoice::kAuto));
-    QG_CHECK_OK(output.write(verdict_screen(palette, guard, *verdict, policy.name(),
-                                            conversation.back().content)));
+    QG_CHECK_OK(output.write(
+        verdict_screen(palette, guard, *verdict, policy.name(), conversation.back().content)));
   } else {
     print_error(verdict.error());
   }
@@ -218,17 +222,21 @@ Result<int> moderate_one(const ModerateArguments& arguments) {
 }
 
 Result<int> moderate(const ModerateArguments& arguments) {
-  const auto usage = [](const char* message) { return Error{ErrorCode::kInvalidArgument, message}; };
+  const auto usage = [](const char* message) {
+    return Error{ErrorCode::kInvalidArgument, message};
+  };
   if (arguments.response && !arguments.prompt) return usage("--response needs --prompt");
   if (arguments.prompt && !arguments.input.empty()) {
     return usage("give either --prompt or a file, not both");
   }
-  if (arguments.resume && arguments.overwrite) return usage("give --resume or --overwrite, not both");
+  if (arguments.resume && arguments.overwrite)
+    return usage("give --resume or --overwrite, not both");
   if (arguments.output.empty() && (arguments.resume || arguments.overwrite)) {
     return usage("--resume and --overwrite need --output FILE");
   }
   if (arguments.prompt) {
-    if (!arguments.output.empty()) return usage("--output goes with a file of conversations, not with --prompt");
+    if (!arguments.output.empty())
+      return usage("--output goes with a file of conversations, not with --prompt");
     return moderate_one(arguments);
   }
   if (arguments.input.empty()) {
@@ -242,18 +250,24 @@ Result<int> moderate(const ModerateArguments& arguments) {
 void add_moderate(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ModerateArguments>();
   CLI::App* command = app.add_subcommand("moderate", "Judge one conversation, or a file of them");
-  command->add_option("input", arguments->input,
-                      "JSONL, one conversation a line: {\"id\"?, \"messages\": [{\"role\", \"content\"}]}; "
-                      "- reads standard input. The last message's role decides what is judged")
+  command
+      ->add_option(
+          "input", arguments->input,
+          "JSONL, one conversation a line: {\"id\"?, \"messages\": [{\"role\", \"content\"}]}; "
+          "- reads standard input. The last message's role decides what is judged")
       ->type_name("FILE.jsonl|-");
   command->add_option("--prompt", arguments->prompt, "Judge this prompt")->type_name("TEXT");
   command->add_option("--response", arguments->response, "Judge this answer to --prompt")
       ->type_name("TEXT");
-  command->add_flag("--json", arguments->json,
-                    "With --prompt: one line of JSON instead of a screen (files always give JSONL)");
-  command->add_option("--output", arguments->output, "Write the JSONL there instead of standard output")
+  command->add_flag(
+      "--json", arguments->json,
+      "With --prompt: one line of JSON instead of a screen (files always give JSONL)");
+  command
+      ->add_option("--output", arguments->output,
+                   "Write the JSONL there instead of standard output")
       ->type_name("FILE");
-  command->add_flag("--resume", arguments->resume, "Continue an --output that an earlier run left unfinished");
+  command->add_flag("--resume", arguments->resume,
+                    "Continue an --output that an earlier run left unfinished");
   command->add_flag("--overwrite", arguments->overwrite, "Replace an --output that exists");
   add_model_option(*command, arguments->guard);
   add_policy_option(*command, arguments->guard);
@@ -267,7 +281,8 @@ void add_moderate(CLI::App& app, int& status) {
       "  qwen3guard moderate chats.jsonl --output verdicts.jsonl\n"
       "  qwen3guard moderate chats.jsonl --output verdicts.jsonl --resume\n"
       "  zcat chats.jsonl.gz | qwen3guard moderate - > verdicts.jsonl\n"
-      "Exit status: 0 all judged, 1 some lines failed (each is reported in its place), 2 could not run.");
+      "Exit status: 0 all judged, 1 some lines failed (each is reported in its place), 2 could not "
+      "run.");
   command->callback([arguments, &status] {
     const Result<int> result = moderate(*arguments);
     status = result.ok() ? *result : fail(result.error());

@@ -15,9 +15,10 @@
 
 namespace qwen3guard::apps {
 
-/// Tasks go in from one thread; `work` runs on the workers, several at a time; `sink` gets the outcomes
-/// in the order of the tasks, on a thread of its own, one at a time. `idle` tells the sink that no further
-/// outcome is ready: the moment to flush. When the sink fails, what is queued is dropped.
+/// Tasks go in from one thread; `work` runs on the workers, several at a time; `sink` gets the
+/// outcomes in the order of the tasks, on a thread of its own, one at a time. `idle` tells the sink
+/// that no further outcome is ready: the moment to flush. When the sink fails, what is queued is
+/// dropped.
 template <typename Task, typename Outcome>
 class OrderedPipeline {
  public:
@@ -52,7 +53,8 @@ class OrderedPipeline {
     return true;
   }
 
-  /// Waits until everything has gone through the sink; its first error, if any. No submit() after it.
+  /// Waits until everything has gone through the sink; its first error, if any. No submit() after
+  /// it.
   Status finish() {
     {
       std::lock_guard lock(mutex_);
@@ -92,9 +94,8 @@ class OrderedPipeline {
   void run_sink() {
     std::unique_lock lock(mutex_);
     while (true) {
-      front_ready_.wait(lock, [&] {
-        return slots_.empty() ? closed_ : slots_.front().outcome.has_value();
-      });
+      front_ready_.wait(
+          lock, [&] { return slots_.empty() ? closed_ : slots_.front().outcome.has_value(); });
       if (slots_.empty()) return;
       Slot slot = std::move(slots_.front());
       slots_.pop_front();

@@ -30,7 +30,8 @@ Output::~Output() {
 
 Error Output::system_error(int number) const {
   std::string message = "cannot write " + name_ + ": " + std::generic_category().message(number);
-  if (number == ENOSPC || number == EDQUOT) message += "; free some space, then continue with --resume";
+  if (number == ENOSPC || number == EDQUOT)
+    message += "; free some space, then continue with --resume";
   return {ErrorCode::kIo, std::move(message)};
 }
 

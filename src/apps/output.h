@@ -9,7 +9,8 @@
 
 namespace qwen3guard::apps {
 
-/// Standard output or a file. After an error every later call returns an error too. Not thread-safe.
+/// Standard output or a file. After an error every later call returns an error too. Not
+/// thread-safe.
 class Output {
  public:
   static Output standard_output();

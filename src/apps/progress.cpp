@@ -16,7 +16,8 @@ std::string duration(double seconds) {
   const auto whole = static_cast<long long>(std::min(seconds, 3.6e8) + 0.5);
   char text[32];
   if (whole >= 3600) {
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60,
+                  whole % 60);
   } else {
     std::snprintf(text, sizeof text, "%lld:%02lld", whole / 60, whole % 60);
   }
@@ -27,14 +28,20 @@ std::string duration(double seconds) {
 
 void Tally::count(Risk risk) {
   switch (risk) {
-    case Risk::kSafe: ++safe; break;
-    case Risk::kControversial: ++controversial; break;
-    case Risk::kUnsafe: ++unsafe; break;
+    case Risk::kSafe:
+      ++safe;
+      break;
+    case Risk::kControversial:
+      ++controversial;
+      break;
+    case Risk::kUnsafe:
+      ++unsafe;
+      break;
   }
 }
 
-std::string progress_line(const Tally& tally, std::optional<double> fraction, double lines_per_second,
-                          std::optional<double> seconds_left) {
+std::string progress_line(const Tally& tally, std::optional<double> fraction,
+                          double lines_per_second, std::optional<double> seconds_left) {
   constexpr int kWidth = 20;
   std::string line;
   if (fraction) {
@@ -47,8 +54,8 @@ std::string progress_line(const Tally& tally, std::optional<double> fraction, do
   line += std::to_string(tally.total()) + " conversations  " + format("%.1f/s", lines_per_second);
   if (seconds_left) line += "  " + duration(*seconds_left) + " left";
   line += "  safe " + std::to_string(tally.safe) + "  controversial " +
-          std::to_string(tally.controversial) + "  unsafe " + std::to_string(tally.unsafe) + "  errors " +
-          std::to_string(tally.errors);
+          std::to_string(tally.controversial) + "  unsafe " + std::to_string(tally.unsafe) +
+          "  errors " + std::to_string(tally.errors);
   return line;
 }
 

@@ -21,8 +21,8 @@ struct Tally {
   std::uint64_t total() const { return safe + controversial + unsafe + errors; }
 };
 
-/// One status line on standard error, redrawn a few times a second; nothing at all where `visible` is
-/// false. Not thread-safe.
+/// One status line on standard error, redrawn a few times a second; nothing at all where `visible`
+/// is false. Not thread-safe.
 class Progress {
  public:
   using Clock = std::chrono::steady_clock;
@@ -49,7 +49,7 @@ class Progress {
 };
 
 /// The status line; pure, for tests. `lines_per_second` and `seconds_left` where known.
-std::string progress_line(const Tally& tally, std::optional<double> fraction, double lines_per_second,
-                          std::optional<double> seconds_left);
+std::string progress_line(const Tally& tally, std::optional<double> fraction,
+                          double lines_per_second, std::optional<double> seconds_left);
 
 }  // namespace qwen3guard::apps

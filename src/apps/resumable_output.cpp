@@ -34,9 +34,11 @@ Result<off_t> accept_lines(int descriptor, const std::string& name, const Accept
     const std::string where = name + ", line " + std::to_string(number);
     auto parsed = bytes::parse_json(line->text);
     if (line->too_long || !parsed.ok()) {
-      return Error{ErrorCode::kCorruptFile,
-                   where + " is not a line that this program wrote; is this the right file? Start again "
-                           "with --overwrite, or name another --output"};
+      return Error{
+          ErrorCode::kCorruptFile,
+          where +
+              " is not a line that this program wrote; is this the right file? Start again "
+              "with --overwrite, or name another --output"};
     }
     if (Status status = accept(*parsed); !status.ok()) {
       return std::move(status).error().with_context(where);
@@ -47,7 +49,8 @@ Result<off_t> accept_lines(int descriptor, const std::string& name, const Accept
 
 }  // namespace
 
-Result<Output> open_output(const std::string& path, ExistingFile existing, const AcceptLine& accept) {
+Result<Output> open_output(const std::string& path, ExistingFile existing,
+                           const AcceptLine& accept) {
   const std::string name = bytes::quote_path(path);
   struct stat status {};
   const bool special = ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode);
@@ -58,16 +61,19 @@ Result<Output> open_output(const std::string& path, ExistingFile existing, const
   if (special) return output;
 
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    return Error{ErrorCode::kInvalidArgument, name + " is being written by another run; wait for it, or "
-                                                     "name another --output"};
+    return Error{ErrorCode::kInvalidArgument,
+                 name +
+                     " is being written by another run; wait for it, or "
+                     "name another --output"};
   }
   if (::fstat(descriptor, &status) != 0) return file_error("cannot read " + name, errno);
   off_t keep = 0;
   if (existing == ExistingFile::kResume) {
     QG_TRY(keep, accept_lines(descriptor, name, accept));
   } else if (existing == ExistingFile::kRefuse && status.st_size > 0) {
-    return Error{ErrorCode::kInvalidArgument,
-                 name + " exists already; continue it with --resume, or replace it with --overwrite"};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        name + " exists already; continue it with --resume, or replace it with --overwrite"};
   }
   if (status.st_size > keep && ::ftruncate(descriptor, keep) != 0) {
     return file_error("cannot cut " + name + " to its complete lines", errno);

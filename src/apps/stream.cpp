@@ -44,8 +44,8 @@ Status feed_input(StreamFeed& feed, std::optional<Error>& unreadable) {
     const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
-      unreadable = Error{ErrorCode::kIo, "cannot read standard input: " +
-                                             std::generic_category().message(errno)};
+      unreadable = Error{ErrorCode::kIo,
+                         "cannot read standard input: " + std::generic_category().message(errno)};
       return *unreadable;
     }
     if (got == 0) return feed.finish();
@@ -80,14 +80,16 @@ Result<int> judge_input(const StreamArguments& arguments, const Guard& guard, co
 
 Result<int> stream(const StreamArguments& arguments) {
   if (arguments.demo && (arguments.json || arguments.stop || !arguments.prompt.empty())) {
-    return Error{ErrorCode::kInvalidArgument, "--demo shows built-in conversations: leave --prompt, --json "
-                                              "and --stop out"};
+    return Error{ErrorCode::kInvalidArgument,
+                 "--demo shows built-in conversations: leave --prompt, --json "
+                 "and --stop out"};
   }
   QG_TRY(const Policy policy, Policy::load(arguments.guard.policy));
   QG_TRY(const Guard guard, load_guard(arguments.guard, arguments.guard.threads));
   if (guard.mode() != Mode::kStream) {
-    return Error{ErrorCode::kUnsupported, "stream needs a Stream model; a Gen model judges whole "
-                                          "conversations: use qwen3guard moderate"};
+    return Error{ErrorCode::kUnsupported,
+                 "stream needs a Stream model; a Gen model judges whole "
+                 "conversations: use qwen3guard moderate"};
   }
   const Palette palette(wants_colour(STDOUT_FILENO, colour_choice(arguments.colour)));
   Output output = Output::standard_output();
@@ -114,14 +116,17 @@ void add_stream(CLI::App& app, int& status) {
                     "End at the first flag that blocks; text from there on is not shown");
   add_overflow_option(*command, arguments->guard);
   add_threads_option(*command, arguments->guard);
-  command->add_option("--color", arguments->colour,
-                      "auto: on a terminal, unless NO_COLOR is set; without colour verdicts are markers")
+  command
+      ->add_option(
+          "--color", arguments->colour,
+          "auto: on a terminal, unless NO_COLOR is set; without colour verdicts are markers")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->type_name("auto|always|never")
       ->capture_default_str();
   command->add_flag("--demo", arguments->demo, "Show a handful of built-in conversations");
-  command->add_option("--pace", arguments->pace,
-                      "With --demo: milliseconds between words; 0: as fast as they are judged")
+  command
+      ->add_option("--pace", arguments->pace,
+                   "With --demo: milliseconds between words; 0: as fast as they are judged")
       ->check(CLI::Range(0, 60000))
       ->type_name("MS");
   command->footer(
@@ -129,7 +134,8 @@ void add_stream(CLI::App& app, int& status) {
       "  qwen3guard stream --demo\n"
       "  my-chatbot | qwen3guard stream --prompt 'How do I whittle a spoon?'\n"
       "  my-chatbot | qwen3guard stream --stop --json\n"
-      "Exit status: 0 judged (whatever the verdict), 1 the response could not be judged, 2 could not run.");
+      "Exit status: 0 judged (whatever the verdict), 1 the response could not be judged, 2 could "
+      "not run.");
   command->callback([arguments, &status] {
     const Result<int> result = stream(*arguments);
     status = result.ok() ? *result : fail(result.error());

@@ -11,9 +11,7 @@ namespace {
 
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-int severity(Risk risk) {
-  return risk == Risk::kUnsafe ? 2 : risk == Risk::kControversial ? 1 : 0;
-}
+int severity(Risk risk) { return risk == Risk::kUnsafe ? 2 : risk == Risk::kControversial ? 1 : 0; }
 
 }  // namespace
 
@@ -82,7 +80,8 @@ Status StreamFeed::release(std::size_t limit) {
   }
   const std::string_view text = source(in_thinking_);
   for (const JudgedToken& token : std::exchange(held_, {})) {
-    // Bytes that no token stands for (newlines that the template drops) go with the token after them.
+    // Bytes that no token stands for (newlines that the template drops) go with the token after
+    // them.
     const std::size_t end = std::min({held_end_, limit, text.size()});
     const std::size_t begin = std::min(shown_, end);
     QG_CHECK_OK(told(view_.token(token, text.substr(begin, end - begin), worst)));

@@ -12,9 +12,9 @@
 
 namespace qwen3guard::apps {
 
-/// Feeds one response through `session` and tells `view`. A token's text waits while a later token may
-/// cover part of the same character. With `stop`, ends at the first flag with which the policy blocks:
-/// nothing from the flagged token's first byte on is shown. Session and view outlive it.
+/// Feeds one response through `session` and tells `view`. A token's text waits while a later token
+/// may cover part of the same character. With `stop`, ends at the first flag with which the policy
+/// blocks: nothing from the flagged token's first byte on is shown. Session and view outlive it.
 class StreamFeed {
  public:
   StreamFeed(Session& session, StreamView& view, bool stop)

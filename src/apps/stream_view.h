@@ -1,4 +1,5 @@
-// How a conversation looks while it is being judged: coloured text, plain text with markers, or JSON.
+// How a conversation looks while it is being judged: coloured text, plain text with markers, or
+// JSON.
 #pragma once
 
 #include <memory>
@@ -18,10 +19,12 @@ class StreamView {
 
   /// The prompt was judged; not called where none was given.
   virtual Status prompt(std::string_view text, const Verdict& verdict) = 0;
-  /// A token whose text may be seen. `text` is what no earlier token has shown: the texts of all tokens
-  /// together are the response. `risk`: the worst of the tokens that share the text's characters.
+  /// A token whose text may be seen. `text` is what no earlier token has shown: the texts of all
+  /// tokens together are the response. `risk`: the worst of the tokens that share the text's
+  /// characters.
   virtual Status token(const JudgedToken& token, std::string_view text, Risk risk) = 0;
-  /// The response is flagged at `token`, whose text comes next, or is withheld because this is the end.
+  /// The response is flagged at `token`, whose text comes next, or is withheld because this is the
+  /// end.
   virtual Status flag(const JudgedToken& token, const Verdict& verdict, bool withheld) = 0;
   /// The last call. `stopped`: at the flag, by request.
   virtual Status end(const Verdict& prompt, const Verdict& response, bool stopped) = 0;

@@ -13,12 +13,12 @@ namespace {
 
 bool is_harmful(char32_t code) {
   if (code == '\n' || code == '\t') return false;
-  return code < 0x20 || (code >= 0x7F && code < 0xA0) ||           // C0, DEL, C1
-         code == 0x061C || code == 0x200E || code == 0x200F ||     // bidirectional marks
-         (code >= 0x2028 && code <= 0x202E) ||                     // separators, embeddings, overrides
-         (code >= 0x2066 && code <= 0x206F) || code == 0xFEFF ||   // isolates, deprecated formats
-         (code >= 0xFFF9 && code <= 0xFFFB) ||                     // interlinear annotation
-         (code >= 0xE0000 && code <= 0xE007F);                     // invisible tags
+  return code < 0x20 || (code >= 0x7F && code < 0xA0) ||        // C0, DEL, C1
+         code == 0x061C || code == 0x200E || code == 0x200F ||  // bidirectional marks
+         (code >= 0x2028 && code <= 0x202E) ||                  // separators, embeddings, overrides
+         (code >= 0x2066 && code <= 0x206F) || code == 0xFEFF ||  // isolates, deprecated formats
+         (code >= 0xFFF9 && code <= 0xFFFB) ||                    // interlinear annotation
+         (code >= 0xE0000 && code <= 0xE007F);                    // invisible tags
 }
 
 }  // namespace
@@ -34,18 +34,24 @@ bool wants_colour(int descriptor, ColourChoice choice) {
 
 std::string_view Palette::text(Risk risk) const {
   switch (risk) {
-    case Risk::kSafe: return code("\x1b[32m");
-    case Risk::kControversial: return code("\x1b[33m");
-    case Risk::kUnsafe: return code("\x1b[31m");
+    case Risk::kSafe:
+      return code("\x1b[32m");
+    case Risk::kControversial:
+      return code("\x1b[33m");
+    case Risk::kUnsafe:
+      return code("\x1b[31m");
   }
   return {};
 }
 
 std::string_view Palette::label(Risk risk) const {
   switch (risk) {
-    case Risk::kSafe: return code("\x1b[30;42m");
-    case Risk::kControversial: return code("\x1b[30;43m");
-    case Risk::kUnsafe: return code("\x1b[97;41m");
+    case Risk::kSafe:
+      return code("\x1b[30;42m");
+    case Risk::kControversial:
+      return code("\x1b[30;43m");
+    case Risk::kUnsafe:
+      return code("\x1b[97;41m");
   }
   return {};
 }
@@ -66,7 +72,9 @@ std::string escape_controls(std::string_view text) {
       if (!is_harmful(code)) {
         out.append(begin, p);
       } else {
-        escape(code < 0x80 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x",
+        escape(code < 0x80      ? "\\x%02x"
+               : code < 0x10000 ? "\\u%04x"
+                                : "\\U%08x",
                static_cast<unsigned>(code));
       }
     }

@@ -10,12 +10,12 @@ namespace qwen3guard::apps {
 
 enum class ColourChoice { kAuto, kAlways, kNever };
 
-/// Whether output to `descriptor` is coloured: for kAuto, when it is a terminal other than "dumb" and
-/// NO_COLOR (https://no-color.org) is unset or empty.
+/// Whether output to `descriptor` is coloured: for kAuto, when it is a terminal other than "dumb"
+/// and NO_COLOR (https://no-color.org) is unset or empty.
 bool wants_colour(int descriptor, ColourChoice choice);
 
-/// Select Graphic Rendition sequences from the 16 base colours, which every theme, light or dark, keeps
-/// readable; all are empty strings without colour.
+/// Select Graphic Rendition sequences from the 16 base colours, which every theme, light or dark,
+/// keeps readable; all are empty strings without colour.
 class Palette {
  public:
   explicit Palette(bool colour) : colour_(colour) {}
@@ -36,9 +36,10 @@ class Palette {
   bool colour_;
 };
 
-/// `text` with everything escaped that a terminal could obey or that could disguise the text: control
-/// characters other than newline and tab (\x1b), C1 controls and bidirectional overrides (\u202e), bytes
-/// that are not UTF-8 (\xff). Whole characters only: cut between characters, escape, and join as you like.
+/// `text` with everything escaped that a terminal could obey or that could disguise the text:
+/// control characters other than newline and tab (\x1b), C1 controls and bidirectional overrides
+/// (\u202e), bytes that are not UTF-8 (\xff). Whole characters only: cut between characters,
+/// escape, and join as you like.
 std::string escape_controls(std::string_view text);
 
 }  // namespace qwen3guard::apps

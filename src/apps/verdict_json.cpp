@@ -36,7 +36,8 @@ OrderedJson categories_json(const Guard& guard, Target target,
   return json;
 }
 
-OrderedJson category_json(const Guard& guard, Target target, const std::optional<Category>& category) {
+OrderedJson category_json(const Guard& guard, Target target,
+                          const std::optional<Category>& category) {
   if (!category) return nullptr;
   return guard.category_label(target, *category);
 }

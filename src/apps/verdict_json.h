@@ -19,7 +19,8 @@ OrderedJson flag_json(const std::optional<FlagPosition>& flag);
 OrderedJson categories_json(const Guard& guard, Target target,
                             const std::array<float, kQueryCategoryCount>& probabilities);
 /// Label of the category, or null.
-OrderedJson category_json(const Guard& guard, Target target, const std::optional<Category>& category);
+OrderedJson category_json(const Guard& guard, Target target,
+                          const std::optional<Category>& category);
 
 /// Appends the keys of a verdict, from "target" to "tokens", to `object`.
 void add_verdict(const Guard& guard, const Verdict& verdict, OrderedJson& object);

@@ -18,9 +18,9 @@ std::string number(float value) {
 
 std::string probabilities_text(const Palette& palette, const RiskProbabilities& p) {
   std::string text;
-  for (const auto& [risk, name] : {std::pair{Risk::kSafe, "safe "},
-                                   std::pair{Risk::kControversial, "controversial "},
-                                   std::pair{Risk::kUnsafe, "unsafe "}}) {
+  for (const auto& [risk, name] :
+       {std::pair{Risk::kSafe, "safe "}, std::pair{Risk::kControversial, "controversial "},
+        std::pair{Risk::kUnsafe, "unsafe "}}) {
     if (!text.empty()) text += "  ";
     text += name;
     text += palette.text(risk);
@@ -56,7 +56,8 @@ std::string flag_text(const FlagPosition& flag) {
 
 }  // namespace
 
-std::string category_text(const Guard& guard, Target target, const std::optional<Category>& category) {
+std::string category_text(const Guard& guard, Target target,
+                          const std::optional<Category>& category) {
   return category ? escape_controls(guard.category_label(target, *category)) : std::string();
 }
 
@@ -68,23 +69,23 @@ std::string verdict_label(const Palette& palette, Risk risk, std::string_view ca
 }
 
 std::string verdict_summary(const Palette& palette, const Guard& guard, const Verdict& verdict) {
-  std::string line = verdict_label(palette, verdict.risk,
-                                   category_text(guard, verdict.target, verdict.category));
+  std::string line =
+      verdict_label(palette, verdict.risk, category_text(guard, verdict.target, verdict.category));
   line += " " + std::string(decision_name(verdict.decision));
   if (verdict.flagged) line += ", " + flag_text(*verdict.flagged);
-  line += "  " + std::string(palette.dim()) + "not safe " + number(verdict.probabilities.not_safe()) +
-          std::string(palette.reset());
+  line += "  " + std::string(palette.dim()) + "not safe " +
+          number(verdict.probabilities.not_safe()) + std::string(palette.reset());
   if (verdict.window_slid) line += "  (judged through a sliding window)";
   return line;
 }
 
 std::string verdict_screen(const Palette& palette, const Guard& guard, const Verdict& verdict,
                            const std::string& policy_name, std::string_view text) {
-  std::string out = std::string(palette.bold()) + std::string(target_name(verdict.target)) +
-                    std::string(palette.reset()) + "  " +
-                    verdict_label(palette, verdict.risk,
-                                  category_text(guard, verdict.target, verdict.category)) +
-                    "  " + std::string(decision_name(verdict.decision)) + "\n";
+  std::string out =
+      std::string(palette.bold()) + std::string(target_name(verdict.target)) +
+      std::string(palette.reset()) + "  " +
+      verdict_label(palette, verdict.risk, category_text(guard, verdict.target, verdict.category)) +
+      "  " + std::string(decision_name(verdict.decision)) + "\n";
   out += "  " + probabilities_text(palette, verdict.probabilities) + "\n";
   if (verdict.flagged) {
     out += "  " + flag_text(*verdict.flagged);
@@ -97,7 +98,8 @@ std::string verdict_screen(const Palette& palette, const Guard& guard, const Ver
     std::vector<std::size_t> order(count);
     std::iota(order.begin(), order.end(), std::size_t{0});
     const auto& p = verdict.category_probabilities;
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] > p[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return p[a] > p[b]; });
     std::string line;
     for (std::size_t i = 0; i < 3; ++i) {
       line += (i == 0 ? "" : ", ") +
@@ -107,7 +109,8 @@ std::string verdict_screen(const Palette& palette, const Guard& guard, const Ver
     out += "  if not safe: " + line + "\n";
   }
   if (verdict.refusal) out += std::string("  refusal: ") + (*verdict.refusal ? "yes" : "no") + "\n";
-  if (verdict.window_slid) out += "  judged through a sliding window: the response outgrew the model\n";
+  if (verdict.window_slid)
+    out += "  judged through a sliding window: the response outgrew the model\n";
   out += std::string(palette.dim()) + "  policy " + escape_controls(policy_name) + ", " +
          std::to_string(verdict.tokens) + " tokens" + std::string(palette.reset()) + "\n";
   return out;

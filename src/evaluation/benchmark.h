@@ -14,8 +14,8 @@
 
 namespace qwen3guard::evaluation {
 
-/// Figures of one set. Rows that could not be judged are counted in `errors` and in nothing else: neither
-/// Safe nor found.
+/// Figures of one set. Rows that could not be judged are counted in `errors` and in nothing else:
+/// neither Safe nor found.
 struct SetResult {
   std::string name;
   std::size_t rows = 0;
@@ -30,13 +30,14 @@ struct SetResult {
 /// Called now and then, from several threads, one at a time, with the rows done.
 using OnProgress = std::function<void(std::size_t done, std::size_t total)>;
 
-/// Judges every row. Several at once: `guard` should be loaded with one thread. REQUIRES: every row has a
-/// label; threads >= 1.
+/// Judges every row. Several at once: `guard` should be loaded with one thread. REQUIRES: every row
+/// has a label; threads >= 1.
 SetResult evaluate_rows(const Guard& guard, std::string name,
                         const std::vector<dataset::LabelledConversation>& rows, int threads,
                         const OnProgress& on_progress);
 
-/// The labelled rows of `split: test`; at most `limit` (0: all), those with the smallest SHA-256 of their id.
+/// The labelled rows of `split: test`; at most `limit` (0: all), those with the smallest SHA-256 of
+/// their id.
 Result<std::vector<dataset::LabelledConversation>> test_rows(const dataset::DatasetEntry& entry,
                                                              std::size_t limit);
 /// The `count` prompts with the smallest SHA-256 of their id, of any split, taken as Safe.

@@ -13,8 +13,8 @@ struct Scored {
   bool positive = false;
 };
 
-/// Probability that a random positive scores above a random negative, ties counting half. None where one
-/// of the classes is empty. REQUIRES: finite scores.
+/// Probability that a random positive scores above a random negative, ties counting half. None
+/// where one of the classes is empty. REQUIRES: finite scores.
 std::optional<double> auroc(std::span<const Scored> examples);
 
 struct Confusion {

@@ -79,7 +79,8 @@ void write_checkpoint(const std::filesystem::path& directory, const CheckpointOp
     for (float& value : data) value = (norm ? 1.0f : 0.0f) + scale * normal(random);
     if (options.nan) std::fill(data.begin(), data.end(), std::numeric_limits<float>::quiet_NaN());
     if (tensor.name == options.leave_out) continue;
-    tensors.push_back({tensor.name, bytes::DType::kF32, tensor.shape, std::as_bytes(std::span(data))});
+    tensors.push_back(
+        {tensor.name, bytes::DType::kF32, tensor.shape, std::as_bytes(std::span(data))});
   }
   const auto written = bytes::write_safetensors(directory / "model.safetensors", tensors, {});
   ASSERT_TRUE(written.ok()) << written.error().message;

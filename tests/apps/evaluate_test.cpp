@@ -14,11 +14,20 @@ using nlohmann::json;
 
 json row(const std::string& id, const std::string& split, const json& label, bool response) {
   json messages = {{{"role", "user"}, {"content", "Question " + id + ", dear friend?"}}};
-  if (response) messages.push_back({{"role", "assistant"}, {"content", "An answer to " + id + ", and more of it."}});
-  return {{"id", id},         {"source", "tiny"},          {"lang", "en"},
-          {"messages", messages}, {"target", response ? "response" : "prompt"}, {"label", label},
-          {"categories", json::array()}, {"refusal", nullptr}, {"unsafe_span", nullptr},
-          {"split", split},   {"label_origin", "human"}};
+  if (response)
+    messages.push_back(
+        {{"role", "assistant"}, {"content", "An answer to " + id + ", and more of it."}});
+  return {{"id", id},
+          {"source", "tiny"},
+          {"lang", "en"},
+          {"messages", messages},
+          {"target", response ? "response" : "prompt"},
+          {"label", label},
+          {"categories", json::array()},
+          {"refusal", nullptr},
+          {"unsafe_span", nullptr},
+          {"split", split},
+          {"label_origin", "human"}};
 }
 
 class Evaluate : public ::testing::Test {
@@ -28,16 +37,19 @@ class Evaluate : public ::testing::Test {
     std::ofstream set(data_ / "tiny.jsonl"), input(directory_ / "input.jsonl");
     const char* labels[] = {"Safe", "Unsafe", "Controversial"};
     for (int i = 0; i < 45; ++i) {
-      const json line = row("row-" + std::to_string(i), i < 30 ? "test" : "train", labels[i % 3], i % 2 == 1);
+      const json line =
+          row("row-" + std::to_string(i), i < 30 ? "test" : "train", labels[i % 3], i % 2 == 1);
       set << line.dump() << "\n";
       if (i < 30) input << line.dump() << "\n";
     }
-    write_text(data_ / "index.json",
-               R"([{"name": "tiny", "rows": 45, "licence": "MIT", "licence_class": "permissive"}])");
+    write_text(
+        data_ / "index.json",
+        R"([{"name": "tiny", "rows": 45, "licence": "MIT", "licence_class": "permissive"}])");
   }
 
   Outcome evaluate(Arguments more) const {
-    Arguments arguments = {"evaluate", "--model", shared_checkpoint().string(), "--data", data_.string()};
+    Arguments arguments = {"evaluate", "--model", shared_checkpoint().string(), "--data",
+                           data_.string()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments);
   }

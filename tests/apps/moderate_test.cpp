@@ -34,8 +34,10 @@ TEST(Moderate, GivesALineForEachLineInOrderAndReportsBadOnesInTheirPlace) {
                             "not json\n" +                                           //
                             conversation_line(7, {"Hi", "Hello there, friend."}) +   //
                             "\n" +                                                   //
-                            R"({"id": "e", "messages": []})" "\n" +                  //
-                            R"({"id": "r", "messages": [{"role": "wizard", "content": "x"}]})" "\n" +
+                            R"({"id": "e", "messages": []})"
+                            "\n" +  //
+                            R"({"id": "r", "messages": [{"role": "wizard", "content": "x"}]})"
+                            "\n" +
                             "{\"messages\": [{\"role\": \"user\", \"content\": \"\xc3\x28\"}]}\n" +
                             conversation_line(nullptr, {"最后一行"});
   const Outcome result = run(moderate({"-"}), input);
@@ -65,19 +67,23 @@ TEST(Moderate, GivesALineForEachLineInOrderAndReportsBadOnesInTheirPlace) {
 }
 
 TEST(Moderate, WritesExactlyTheKeysOfTheFormat) {
-  const Outcome result = run(moderate({"-"}), conversation_line("a", {"Hi"}) +
-                                              conversation_line("b", {"Hi", "Some answer here."}));
+  const Outcome result =
+      run(moderate({"-"}),
+          conversation_line("a", {"Hi"}) + conversation_line("b", {"Hi", "Some answer here."}));
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.err, "");
-  const std::vector<std::string> expected = {"id",         "target",  "risk",    "category", "probabilities",
-                                             "categories", "refusal", "flagged", "decision", "tokens"};
+  const std::vector<std::string> expected = {
+      "id",         "target",  "risk",    "category", "probabilities",
+      "categories", "refusal", "flagged", "decision", "tokens"};
   for (const std::string& line : result.lines()) EXPECT_EQ(keys(line), expected);
   const auto lines = result.json();
   ASSERT_EQ(lines.size(), 2u);
   for (const json& line : lines) {
     const json& p = line["probabilities"];
     EXPECT_EQ(p.size(), 3u);
-    EXPECT_NEAR(p["safe"].get<double>() + p["controversial"].get<double>() + p["unsafe"].get<double>(), 1, 1e-5);
+    EXPECT_NEAR(
+        p["safe"].get<double>() + p["controversial"].get<double>() + p["unsafe"].get<double>(), 1,
+        1e-5);
     EXPECT_EQ(line["category"].is_null(), line["risk"] == "Safe");
     EXPECT_TRUE(line["refusal"].is_null());
     EXPECT_GT(line["tokens"], 0);
@@ -93,8 +99,8 @@ TEST(Moderate, FileStandardInputAndPromptAgree) {
   write_text(directory / "in.jsonl", input);
   const Outcome file = run(moderate({(directory / "in.jsonl").string()}));
   const Outcome standard = run(moderate({"-"}), input);
-  const Outcome prompt = run(moderate({"--prompt", "Hi", "--response", "A longer answer, with several words.",
-                                   "--json"}));
+  const Outcome prompt = run(
+      moderate({"--prompt", "Hi", "--response", "A longer answer, with several words.", "--json"}));
   EXPECT_EQ(file.status, 0) << file.err;
   EXPECT_EQ(file.out, standard.out);
   EXPECT_EQ(file.out, prompt.out);
@@ -103,9 +109,11 @@ TEST(Moderate, FileStandardInputAndPromptAgree) {
 TEST(Moderate, AnyNumberOfThreadsGivesTheSameBytes) {
   std::string input;
   for (int i = 0; i < 60; ++i) {
-    input += i % 9 == 4 ? "broken\n"
-                        : conversation_line(i, {"Question " + std::to_string(i),
-                                                std::string(static_cast<std::size_t>(i % 7) * 40, 'a') + " answer"});
+    input += i % 9 == 4
+                 ? "broken\n"
+                 : conversation_line(
+                       i, {"Question " + std::to_string(i),
+                           std::string(static_cast<std::size_t>(i % 7) * 40, 'a') + " answer"});
   }
   const Outcome one = run(moderate({"-", "--threads", "1"}), input);
   const Outcome three = run(moderate({"-", "--threads", "3"}), input);
@@ -118,8 +126,10 @@ TEST(Moderate, PolicyDecides) {
   const TemporaryDirectory directory;
   write_text(directory / "all.json", R"({"version": 1, "name": "all", "threshold": 0.000001})");
   write_text(directory / "none.json", R"({"version": 1, "name": "none", "action": "allow"})");
-  write_text(directory / "report.json", R"({"version": 1, "action": "flag", "threshold": 0.000001})");
-  const std::string input = conversation_line("p", {"Hello"}) + conversation_line("r", {"Hello", "你好 dear friend"});
+  write_text(directory / "report.json",
+             R"({"version": 1, "action": "flag", "threshold": 0.000001})");
+  const std::string input =
+      conversation_line("p", {"Hello"}) + conversation_line("r", {"Hello", "你好 dear friend"});
   const auto judge = [&](const std::string& policy) {
     return run(moderate({"-", "--policy", (directory / policy).string()}), input).json();
   };
@@ -139,7 +149,8 @@ TEST(Moderate, PolicyDecides) {
 }
 
 TEST(Moderate, HumanScreenIsPlainTextAwayFromTerminals) {
-  const Outcome result = run(moderate({"--prompt", "Hi", "--response", "\x1b[31mHello\x1b[0m you"}));
+  const Outcome result =
+      run(moderate({"--prompt", "Hi", "--response", "\x1b[31mHello\x1b[0m you"}));
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_NE(result.out.find("response"), std::string::npos);
   EXPECT_EQ(result.out.find('\x1b'), std::string::npos) << result.out;
@@ -168,7 +179,8 @@ TEST(Moderate, LongMessages) {
   const std::string model = (directory / "small").string();
   std::string words;
   for (int i = 0; i < 400; ++i) words += "word" + std::to_string(i) + " ";
-  const std::string input = conversation_line("prompt", {words}) + conversation_line("response", {"Hi", words}) +
+  const std::string input = conversation_line("prompt", {words}) +
+                            conversation_line("response", {"Hi", words}) +
                             conversation_line("fine", {"Hi", "short"});
   const Outcome error = run({"moderate", "--model", model, "-"}, input);
   EXPECT_EQ(error.status, 1);
@@ -189,7 +201,8 @@ TEST(Moderate, LongMessages) {
 TEST(Moderate, AMessageOfTwoMegabytesIsAnErrorInItsPlace) {
   std::string text;
   while (text.size() < (2u << 20)) text += "All work and no play. ";
-  const Outcome result = run(moderate({"-"}), conversation_line("big", {text}) + conversation_line("ok", {"Hi"}));
+  const Outcome result =
+      run(moderate({"-"}), conversation_line("big", {text}) + conversation_line("ok", {"Hi"}));
   EXPECT_EQ(result.status, 1);
   const auto lines = result.json();
   ASSERT_EQ(lines.size(), 2u);
@@ -198,8 +211,8 @@ TEST(Moderate, AMessageOfTwoMegabytesIsAnErrorInItsPlace) {
 }
 
 TEST(Moderate, ALineBeyondTheLimitIsAnErrorInItsPlace) {
-  const std::string input = R"({"id": "huge", "messages": ")" + std::string((64u << 20) + 1, 'x') + "\"}\n" +
-                            conversation_line("ok", {"Hi"});
+  const std::string input = R"({"id": "huge", "messages": ")" + std::string((64u << 20) + 1, 'x') +
+                            "\"}\n" + conversation_line("ok", {"Hi"});
   const Outcome result = run(moderate({"-"}), input);
   EXPECT_EQ(result.status, 1);
   const auto lines = result.json();
@@ -214,7 +227,8 @@ TEST(Moderate, BrokenModelsAreErrorsAndNeverSafe) {
   write_checkpoint(directory / "nan", {.nan = true});
   write_checkpoint(directory / "mute", {.tokenizer = false});
   write_checkpoint(directory / "torn", {.leave_out = "category_head.weight"});
-  const std::string input = conversation_line("a", {"Hi"}) + conversation_line("b", {"Hi", "Hello"});
+  const std::string input =
+      conversation_line("a", {"Hi"}) + conversation_line("b", {"Hi", "Hello"});
   for (const char* name : {"nan", "mute", "torn", "missing"}) {
     const Outcome result = run({"moderate", "--model", (directory / name).string(), "-"}, input);
     EXPECT_NE(result.status, 0) << name;
@@ -274,14 +288,17 @@ TEST(Moderate, AnUnreadableFileCannotRun) {
 
 TEST(Moderate, AFullDiskIsNoticed) {
   const Environment environment = {{"MODEL", shared_checkpoint().string()}};
-  const std::string input = "printf '" + conversation_line(1, {"Hi"}).erase(conversation_line(1, {"Hi"}).size() - 1) +
-                            "\\n' | \"$QG\" moderate --model \"$MODEL\" - ";
-  for (const std::string& target : {std::string("> /dev/full"), std::string("--output /dev/full")}) {
+  const std::string input =
+      "printf '" + conversation_line(1, {"Hi"}).erase(conversation_line(1, {"Hi"}).size() - 1) +
+      "\\n' | \"$QG\" moderate --model \"$MODEL\" - ";
+  for (const std::string& target :
+       {std::string("> /dev/full"), std::string("--output /dev/full")}) {
     const Outcome result = shell(input + target, environment);
     EXPECT_EQ(result.status, 2) << result.err;
     EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
   }
-  const Outcome one = shell("\"$QG\" moderate --model \"$MODEL\" --prompt Hi > /dev/full", environment);
+  const Outcome one =
+      shell("\"$QG\" moderate --model \"$MODEL\" --prompt Hi > /dev/full", environment);
   EXPECT_EQ(one.status, 2);
   const Outcome closed = shell("\"$QG\" moderate --model \"$MODEL\" --prompt Hi >&-", environment);
   EXPECT_EQ(closed.status, 2);
@@ -295,9 +312,10 @@ TEST(Moderate, EmptyInputIsDoneAtOnce) {
 
 TEST(Moderate, TheEnvironmentNamesTheDefaultModel) {
   const Outcome found = run({"moderate", "--prompt", "Hi", "--json"}, "",
-                        {{"QWEN3GUARD_MODEL", shared_checkpoint().string()}});
+                            {{"QWEN3GUARD_MODEL", shared_checkpoint().string()}});
   EXPECT_EQ(found.status, 0) << found.err;
-  const Outcome missing = run({"moderate", "--prompt", "Hi"}, "", {{"QWEN3GUARD_MODEL", "/no/such/model"}});
+  const Outcome missing =
+      run({"moderate", "--prompt", "Hi"}, "", {{"QWEN3GUARD_MODEL", "/no/such/model"}});
   EXPECT_EQ(missing.status, 2);
   EXPECT_NE(missing.err.find("/no/such/model"), std::string::npos);
 }

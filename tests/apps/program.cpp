@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -66,8 +67,8 @@ struct Pipe {
   std::array<int, 2> ends{};
 };
 
-Outcome run_program(const std::string& program, const Arguments& arguments, const std::string& input,
-                const Environment& environment, bool terminal) {
+Outcome run_program(const std::string& program, const Arguments& arguments,
+                    const std::string& input, const Environment& environment, bool terminal) {
   Pipe in, out, err;
   int master = -1, slave = -1;
   if (terminal) {
@@ -121,7 +122,8 @@ Outcome run(const Arguments& arguments, const std::string& input, const Environm
   return run_program(kProgram, arguments, input, environment, false);
 }
 
-Outcome run_on_terminal(const Arguments& arguments, const std::string& input, const Environment& environment) {
+Outcome run_on_terminal(const Arguments& arguments, const std::string& input,
+                        const Environment& environment) {
   std::signal(SIGPIPE, SIG_IGN);
   return run_program(kProgram, arguments, input, environment, true);
 }
@@ -136,7 +138,8 @@ pid_t start(const Arguments& arguments) {
   const pid_t child = ::fork();
   if (child == 0) {
     const int null = ::open("/dev/null", O_RDWR);
-    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, descriptor);
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+      ::dup2(null, descriptor);
     execute(kProgram, arguments);
   }
   return child;
@@ -149,7 +152,8 @@ int wait_for(pid_t process) {
 }
 
 TemporaryDirectory::TemporaryDirectory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "qwen3guard-test-XXXXXX").string();
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "qwen3guard-test-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) std::abort();
   path_ = pattern;
 }
@@ -174,7 +178,8 @@ std::string conversation_line(const nlohmann::json& id, const std::vector<std::s
   nlohmann::json line = {{"messages", nlohmann::json::array()}};
   if (!id.is_null()) line["id"] = id;
   for (std::size_t i = 0; i < turns.size(); ++i) {
-    line["messages"].push_back({{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", turns[i]}});
+    line["messages"].push_back(
+        {{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", turns[i]}});
   }
   return line.dump() + "\n";
 }

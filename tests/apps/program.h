@@ -25,10 +25,11 @@ using Arguments = std::vector<std::string>;
 using Environment = std::map<std::string, std::string>;  // added to ours; "" removes the name
 
 /// `qwen3guard ARGUMENTS`, standard input `input`.
-Outcome run(const Arguments& arguments, const std::string& input = "", const Environment& environment = {});
+Outcome run(const Arguments& arguments, const std::string& input = "",
+            const Environment& environment = {});
 /// The same with standard output on a terminal; `out` has what it would show.
 Outcome run_on_terminal(const Arguments& arguments, const std::string& input,
-                    const Environment& environment = {});
+                        const Environment& environment = {});
 /// The same through a shell, for redirections: `$QG` is the program.
 Outcome shell(const std::string& command, const Environment& environment = {});
 

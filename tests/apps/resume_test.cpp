@@ -4,7 +4,6 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-
 #include <string>
 
 #include "checkpoint_fixture.h"
@@ -24,7 +23,8 @@ class Resume : public ::testing::Test {
         input += conversation_line(nullptr, {"Question " + std::to_string(i)});
       } else {
         std::string answer;
-        for (int word = 0; word < 20 + i % 30; ++word) answer += "word" + std::to_string(word * i) + " ";
+        for (int word = 0; word < 20 + i % 30; ++word)
+          answer += "word" + std::to_string(word * i) + " ";
         input += conversation_line("id-" + std::to_string(i), {"Hi", answer});
       }
     }
@@ -36,8 +36,9 @@ class Resume : public ::testing::Test {
   }
 
   Arguments arguments(const std::filesystem::path& output, const std::string& more = "") const {
-    Arguments result = {"moderate", "--model", shared_checkpoint().string(), in_.string(), "--output",
-                        output.string(), "--threads", "2"};
+    Arguments result = {"moderate",   "--model",  shared_checkpoint().string(),
+                        in_.string(), "--output", output.string(),
+                        "--threads",  "2"};
     if (!more.empty()) result.push_back(more);
     return result;
   }
@@ -52,7 +53,7 @@ class Resume : public ::testing::Test {
 
 TEST_F(Resume, AfterKillsTheOutputIsThatOfAnUninterruptedRun) {
   int killed = 0;
-  for (int attempt = 0; attempt < 50; ++attempt) {
+  for (int attempt = 0; attempt < 12; ++attempt) {
     std::error_code missing;
     const auto before = std::filesystem::exists(out_) ? std::filesystem::file_size(out_) : 0;
     const pid_t process = start(arguments(out_, "--resume"));
@@ -73,13 +74,14 @@ TEST_F(Resume, AfterKillsTheOutputIsThatOfAnUninterruptedRun) {
     const std::string so_far = read_text(out_);
     ASSERT_EQ(so_far, expected_.substr(0, so_far.size()));
   }
+  EXPECT_GT(killed, 0);
   EXPECT_EQ(run(arguments(out_, "--resume")).status, 1);
   EXPECT_EQ(read_text(out_), expected_);
 }
 
 TEST_F(Resume, ATornLastLineIsWrittenAnew) {
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, expected_.size() / 2, expected_.size() - 1,
-                                 expected_.size()}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, expected_.size() / 2,
+                                 expected_.size() - 1, expected_.size()}) {
     write_text(out_, expected_.substr(0, size));
     const Outcome result = run(arguments(out_, "--resume"));
     EXPECT_EQ(result.status, 1) << result.err;
@@ -95,8 +97,8 @@ TEST_F(Resume, StartsWhereThereIsNoOutputYet) {
 TEST_F(Resume, RefusesTheOutputOfAnotherInput) {
   const std::string first = expected_.substr(0, expected_.find('\n') + 1);
   for (const std::string& other :
-       {std::string(R"({"id": "other", "risk": "Safe"})") + "\n", std::string("{}\n"), std::string("[1]\n"),
-        std::string("text\n"), first + first, expected_ + first}) {
+       {std::string(R"({"id": "other", "risk": "Safe"})") + "\n", std::string("{}\n"),
+        std::string("[1]\n"), std::string("text\n"), first + first, expected_ + first}) {
     write_text(out_, other);
     const Outcome result = run(arguments(out_, "--resume"));
     EXPECT_EQ(result.status, 2) << other.substr(0, 80);

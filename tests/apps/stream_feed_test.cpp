@@ -54,10 +54,11 @@ Policy policy(const std::string& json) {
 }
 
 const std::string kText =
-    "Hello wörld! 你好，世界。 😀👩‍👩‍👧 e\u0301a\u0301 Straße ꙮ \t  ok\n\nLast 1234 words: naïve, Kürbis, 한국어.";
+    "Hello wörld! 你好，世界。 😀👩‍👩‍👧 e\u0301a\u0301 Straße ꙮ \t  ok\n\nLast 1234 words: "
+    "naïve, Kürbis, 한국어.";
 
-void feed(const Policy& rules, const std::string& text, const std::vector<std::size_t>& cuts, bool stop,
-          Recorder& recorder) {
+void feed(const Policy& rules, const std::string& text, const std::vector<std::size_t>& cuts,
+          bool stop, Recorder& recorder) {
   auto session = guard().open({{Role::kUser, "Hi"}}, rules);
   ASSERT_TRUE(session.ok()) << session.error().message;
   StreamFeed feed(*session, recorder, stop);
@@ -129,7 +130,8 @@ TEST(StreamFeed, AFlagThatOnlyReportsDoesNotStop) {
 
 TEST(StreamFeed, ThinkingComesFirst) {
   Recorder recorder;
-  auto session = guard().open({{Role::kUser, "Hi"}}, policy(R"({"version": 1, "action": "allow"})"));
+  auto session =
+      guard().open({{Role::kUser, "Hi"}}, policy(R"({"version": 1, "action": "allow"})"));
   ASSERT_TRUE(session.ok());
   StreamFeed feed(*session, recorder, true);
   ASSERT_TRUE(feed.append_thinking("Let me think — 想一想").ok());

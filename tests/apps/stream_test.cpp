@@ -35,7 +35,8 @@ class Stream : public ::testing::Test {
 };
 
 TEST_F(Stream, JsonHasOneObjectATokenAndAgreesWithModerate) {
-  const Outcome result = run(stream({"--prompt", "Hi", "--json", "--policy", all_.string()}), kText);
+  const Outcome result =
+      run(stream({"--prompt", "Hi", "--json", "--policy", all_.string()}), kText);
   ASSERT_EQ(result.status, 0) << result.err;
   const auto lines = result.json();
   ASSERT_GE(lines.size(), 4u);
@@ -58,8 +59,8 @@ TEST_F(Stream, JsonHasOneObjectATokenAndAgreesWithModerate) {
   EXPECT_EQ(text, kText);
   EXPECT_EQ(flags, 1u);
 
-  const Outcome whole = run({"moderate", "--model", shared_checkpoint().string(), "--prompt", "Hi", "--response",
-                         kText, "--json", "--policy", all_.string()});
+  const Outcome whole = run({"moderate", "--model", shared_checkpoint().string(), "--prompt", "Hi",
+                             "--response", kText, "--json", "--policy", all_.string()});
   json expected = whole.json().at(0);
   expected.erase("id");
   json found = lines.back();
@@ -96,21 +97,27 @@ TEST_F(Stream, PlainTextHasMarkersAndColourOnlyOnATerminal) {
   EXPECT_NE(plain.out.find("[FLAG"), std::string::npos);
   EXPECT_NE(plain.out.find("response"), std::string::npos);
   EXPECT_NE(run_on_terminal(arguments, kText, kTerminal).out.find("\x1b["), std::string::npos);
-  EXPECT_EQ(run_on_terminal(arguments, kText, {{"NO_COLOR", "1"}, {"TERM", "xterm"}}).out.find('\x1b'),
-            std::string::npos);
+  EXPECT_EQ(
+      run_on_terminal(arguments, kText, {{"NO_COLOR", "1"}, {"TERM", "xterm"}}).out.find('\x1b'),
+      std::string::npos);
   Arguments always = arguments;
   always.insert(always.end(), {"--color", "always"});
   EXPECT_NE(run(always, kText).out.find("\x1b["), std::string::npos);
 }
 
 TEST_F(Stream, ContentCannotReachTheTerminal) {
-  const std::string evil = "a\x1b]0;owned\x07 b\x1b[2J c\xc2\x9b" "31m d\rhidden \xe2\x80\xae" "flipped";
+  const std::string evil =
+      "a\x1b]0;owned\x07 b\x1b[2J c\xc2\x9b"
+      "31m d\rhidden \xe2\x80\xae"
+      "flipped";
   const Outcome result = run(stream({"--prompt", "p\x1b[8m", "--policy", none_.string()}), evil);
   ASSERT_EQ(result.status, 0) << result.err;
   for (const char* bad : {"\x1b", "\x07", "\xc2\x9b", "\r", "\xe2\x80\xae"}) {
     EXPECT_EQ(result.out.find(bad), std::string::npos);
   }
-  EXPECT_NE(result.out.find("\\x1b]0;owned\\x07"), std::string::npos) << result.out;
+  for (const char* escaped : {"\\x1b", "\\x07", "\\u009b", "\\x0d", "\\u202e"}) {
+    EXPECT_NE(result.out.find(escaped), std::string::npos) << escaped << "\n" << result.out;
+  }
   const Outcome coloured = run_on_terminal(stream({"--prompt", "p\x1b[8m"}), evil, kTerminal);
   for (const char* bad : {"\x1b]", "\x1b[2J", "\x1b[8m", "\x07"}) {
     EXPECT_EQ(coloured.out.find(bad), std::string::npos);
@@ -154,9 +161,9 @@ TEST_F(Stream, AnEmptyResponseIsJudgedToo) {
 TEST_F(Stream, AFullDiskIsNoticed) {
   const Environment environment = {{"MODEL", shared_checkpoint().string()}};
   for (const char* options : {"", "--json", "--demo --pace 0"}) {
-    const Outcome result = shell("echo hello | \"$QG\" stream --model \"$MODEL\" " + std::string(options) +
-                                 " > /dev/full",
-                             environment);
+    const Outcome result = shell(
+        "echo hello | \"$QG\" stream --model \"$MODEL\" " + std::string(options) + " > /dev/full",
+        environment);
     EXPECT_EQ(result.status, 2) << options << result.err;
     EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
   }

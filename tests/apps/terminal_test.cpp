@@ -19,7 +19,9 @@ TEST(EscapeControls, LeavesTextAlone) {
 TEST(EscapeControls, DisarmsWhatATerminalObeys) {
   EXPECT_EQ(escape_controls("\x1b[2J\x1b]0;title\x07"), "\\x1b[2J\\x1b]0;title\\x07");
   EXPECT_EQ(escape_controls("over\rwrite\b\x7f"), "over\\x0dwrite\\x08\\x7f");
-  EXPECT_EQ(escape_controls("\xc2\x9b" "31m"), "\\u009b31m");  // CSI as one C1 character
+  EXPECT_EQ(escape_controls("\xc2\x9b"
+                            "31m"),
+            "\\u009b31m");  // CSI as one C1 character
   EXPECT_EQ(escape_controls(std::string("a\0b", 3)), "a\\x00b");
 }
 
@@ -29,7 +31,9 @@ TEST(EscapeControls, ShowsWhatDisguises) {
 }
 
 TEST(EscapeControls, SurvivesBytesThatAreNotUtf8) {
-  EXPECT_EQ(escape_controls("a\xff\xfe" "b\xe4\xb8"), "a\\xff\\xfeb\\xe4\\xb8");
+  EXPECT_EQ(escape_controls("a\xff\xfe"
+                            "b\xe4\xb8"),
+            "a\\xff\\xfeb\\xe4\\xb8");
 }
 
 TEST(Palette, IsEmptyWithoutColour) {
@@ -46,7 +50,8 @@ TEST(ProgressLine, SaysHowFarHowFastAndWhatWasFound) {
   tally.count(Risk::kUnsafe);
   tally.errors = 2;
   EXPECT_EQ(progress_line(tally, 0.5, 12.34, 3725),
-            "[##########..........]  50%  9 conversations  12.3/s  1:02:05 left  safe 5  controversial 1  "
+            "[##########..........]  50%  9 conversations  12.3/s  1:02:05 left  safe 5  "
+            "controversial 1  "
             "unsafe 1  errors 2");
   EXPECT_EQ(progress_line({}, std::nullopt, 0, std::nullopt),
             "0 conversations  0.0/s  safe 0  controversial 0  unsafe 0  errors 0");

@@ -14,8 +14,8 @@ TEST(Auroc, CountsOrderedPairsAndHalfOfTies) {
   EXPECT_DOUBLE_EQ(*auroc(std::vector<Scored>{{0.9, false}, {0.1, true}}), 0.0);
   EXPECT_DOUBLE_EQ(*auroc(std::vector<Scored>{{0.5, false}, {0.5, true}}), 0.5);
   // Pairs: (0.4, 0.4) tie, (0.4 over 0.2), (0.8 over both).
-  EXPECT_DOUBLE_EQ(*auroc(std::vector<Scored>{{0.4, true}, {0.4, false}, {0.2, false}, {0.8, true}}),
-                   3.5 / 4);
+  EXPECT_DOUBLE_EQ(
+      *auroc(std::vector<Scored>{{0.4, true}, {0.4, false}, {0.2, false}, {0.8, true}}), 3.5 / 4);
 }
 
 TEST(Auroc, IsUndefinedWithoutBothClasses) {
