@@ -34,14 +34,10 @@ ANSWER = re.compile(r"Safety: (Safe|Unsafe|Controversial)\nCategories: (None|{})
 # ------------------------------------------------------------------------------------------- checkpoint
 
 def trimmed_tokenizer(full, size):
-    """Trimmed to the prompt, the answers and the phrases first, then to some ordinary English."""
+    """Trimmed to the prompt, the answers and the phrases; the rest of the room goes to common tokens."""
     rng = random.Random(1)
     conversations = [toy_conversations.conversation(rng) for _ in range(2000)]
-    prompts = [(render_gen(messages) + verdict.text(), 1000) for messages, verdict in conversations[:20]]
-    texts = [(message["content"], 10) for messages, _ in conversations for message in messages]
-    texts += [(verdict.text(), 10) for _, verdict in conversations]
-    english = [(path.read_text(encoding="utf-8"), 1) for path in sorted(pathlib.Path(__file__).parent.glob("*.py"))]
-    return trim_tokenizer.trim(full, prompts + texts + english, size)
+    return trim_tokenizer.trim(full, [render_gen(messages) + verdict.text() for messages, verdict in conversations], size)
 
 
 def write_json(path, value):
@@ -123,10 +119,13 @@ def train(model, prompt_of, steps, batch, rate, tokenizer, end, rng, words):
 # ----------------------------------------------------------------------------------------------- golden
 
 @torch.no_grad()
-def answer(model, tokenizer, ids):
-    """Greedy ids [n] after the prompt, with the closing <|im_end|>."""
-    out = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=32, do_sample=False)
-    return out[0, len(ids):].tolist()
+def answer(model, ids):
+    """(greedy ids [n] after the prompt, with the closing <|im_end|>; the narrowest lead of a chosen logit)."""
+    prompt = torch.tensor([ids])
+    out = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=32, do_sample=False)
+    best = model(out).logits[0, len(ids) - 1:-1].topk(2)
+    assert best.indices[:, 0].tolist() == out[0, len(ids):].tolist()
+    return out[0, len(ids):].tolist(), (best.values[:, 0] - best.values[:, 1]).min().item()
 
 
 @torch.no_grad()
@@ -140,13 +139,13 @@ def forced(model, tokenizer, prompt, prefix, labels):
 
 
 def golden(model, tokenizer, conversations):
-    """[{messages, text, ids, output, output_ids, safety, category, refusal, forced}], see tests/golden/README.md."""
+    """[{messages, text, ids, output, output_ids, margin, safety, category, refusal, forced}], see tests/golden/README.md."""
     categories = list(toy_conversations.UNSAFE)
     rows, wrong = [], []
     for messages, expected in conversations:
         text = render_gen(messages)
         ids = tokenizer.encode(text).ids
-        output_ids = answer(model, tokenizer, ids)
+        output_ids, margin = answer(model, ids)
         output = tokenizer.decode(output_ids)
         match = ANSWER.fullmatch(output)
         if not match or (match[3] is None) != (messages[-1]["role"] == "user"):
@@ -159,7 +158,7 @@ def golden(model, tokenizer, conversations):
                  forced(model, tokenizer, text, lines[0] + "\nCategories:", ["None"] + categories[:8 if response else 9])]
         if response:
             steps.append(forced(model, tokenizer, text, "\n".join(lines[:2]) + "\nRefusal:", ["Yes", "No"]))
-        rows.append({"messages": messages, "text": text, "ids": ids, "output": output, "output_ids": output_ids,
+        rows.append({"messages": messages, "text": text, "ids": ids, "output": output, "output_ids": output_ids, "margin": round(margin, 4),
                      "safety": match[1], "category": match[2], "refusal": match[3], "forced": steps})
     return rows, wrong
 
@@ -170,8 +169,8 @@ def main():
     parser.add_argument("--models", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--size", type=int, default=2048, help="tokens of the trimmed tokenizer")
-    parser.add_argument("--short-steps", type=int, default=900, help="on a shortened prompt")
-    parser.add_argument("--steps", type=int, default=500, help="on the exact prompt")
+    parser.add_argument("--short-steps", type=int, default=600, help="on a shortened prompt")
+    parser.add_argument("--steps", type=int, default=450, help="on the exact prompt")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--golden-only", action="store_true", help="keep the checkpoint that is there")
     args = parser.parse_args()
@@ -192,7 +191,7 @@ def main():
             rope_parameters={"rope_type": "default", "rope_theta": 1e6}, tie_word_embeddings=True))
         rest = (tokenizer, tokenizer.token_to_id("<|im_end|>"), random.Random(args.seed), words)
         train(model, shortened, args.short_steps, 32, 3e-3, *rest)  # learns the phrases, cheaply
-        train(model, str, args.steps, 16, 2e-3, *rest)  # then to find them in the real prompt
+        train(model, str, args.steps, 8, 2e-3, *rest)  # then to find them in the real prompt
         write_checkpoint(folder, model, spec)
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -34,25 +34,19 @@ def derivations(model):
 
 
 def trim(spec, texts, size):
-    """A copy of `spec` with at most `size` tokens: all bytes, all added tokens, then those most used in `texts`.
-
-    `texts` may be an iterable of strings or of (string, weight); a heavier text is counted that often.
+    """A copy of `spec` with at most `size` tokens: the bytes, the added tokens, those most used in `texts`,
+    and, if room is left, those that the full tokenizer learned first.
     """
     full = tokenizer_of(spec)
-    counts = collections.Counter()
-    for item in texts:
-        text, weight = item if isinstance(item, tuple) else (item, 1)
-        for token in full.encode(text).tokens:
-            counts[token] += weight
-
     model, added = spec["model"], spec["added_tokens"]
+    counts = collections.Counter(token for text in texts for token in full.encode(text).tokens)
+    wanted = sorted(counts.keys() & model["vocab"].keys(), key=lambda token: (-counts[token], token))
+    wanted += sorted(model["vocab"], key=model["vocab"].get)
     parts = derivations(model)
     kept = {token for token in model["vocab"] if token not in parts}
     assert len(kept) == 256, "the tokens that no merge makes are the bytes"
     room = size - len(added)
-    for token, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if token not in model["vocab"]:
-            continue  # an added token
+    for token in wanted:
         family, open_ = set(), [token]
         while open_:
             part = open_.pop()
