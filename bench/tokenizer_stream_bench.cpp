@@ -79,6 +79,7 @@ bool measure(const std::shared_ptr<const Tokenizer>& tokenizer, std::string_view
   ids.print("tokens");
   std::printf("  us/piece %.2f, with provisional %.2f\n", append / pieces * 1e6,
               both / pieces * 1e6);
+  std::fflush(stdout);
   return true;
 }
 

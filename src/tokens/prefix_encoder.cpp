@@ -17,7 +17,7 @@ void PrefixEncoder::append(std::string_view bytes) {
   const TokenTrie& trie = bpe_->trie();
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    const std::size_t start = size(), end = start + 1;
+    const std::size_t start = size();
     std::size_t kept = 0;
     for (const Open& open : open_) {
       const TokenTrie::Node node = trie.child(open.node, byte);
@@ -26,19 +26,26 @@ void PrefixEncoder::append(std::string_view bytes) {
     open_.resize(kept);
     open_.push_back({start, trie.first(byte)});
 
+    const auto token_of = [&](const Open& open) -> TokenId {
+      if (!trie.is_token(open.node)) return -1;
+      const TokenId token = trie.token(open.node);
+      if (open.start == 0 || bpe_->pair_holds(last_token(open.start), token)) return token;
+      return -1;
+    };
+    // Exactly one token can end here. The one that ended a byte before has often just grown (in a
+    // run of spaces more than a hundred others are under way); otherwise the longest is the
+    // likeliest.
     TokenId last = -1;
-    for (const Open& open : open_) {
-      if (!trie.is_token(open.node)) continue;
-      const auto token = trie.token(open.node);
-      const TokenId before = open.start == 0 ? -1 : last_token(open.start);
-      if (before < 0 || bpe_->pair_holds(before, token)) {
-        last = token;
-        break;  // no other token can end here
-      }
+    if (start > settled_) {
+      const std::size_t same = parent(start);
+      const auto grown = std::lower_bound(
+          open_.begin(), open_.end(), same,
+          [](const Open& open, std::size_t position) { return open.start < position; });
+      if (grown->start == same) last = token_of(*grown);
     }
+    for (std::size_t i = 0; last < 0 && i < open_.size(); ++i) last = token_of(open_[i]);
     QG_CHECK(last >= 0);
     last_token_.push_back(last);
-    QG_CHECK(size() == end);
   }
 }
 

@@ -54,6 +54,7 @@ struct TextStream::State {
   Status feed_template(const RenderedText& rendered);
   void normalize(std::size_t size);
   void cut_pieces();
+  void end_pieces();
   void end_piece(std::size_t size);
   Status end_segment();
   void add_offsets();
@@ -90,12 +91,14 @@ void TextStream::State::normalize(std::size_t size) {
   pending_source += size;
 }
 
+/// Emits the pieces that are complete.
+void TextStream::State::end_pieces() {
+  while (const auto end = scanner.scan(norm_from(piece_begin + scanner.scanned()))) end_piece(*end);
+}
+
+/// Emits what is stable.
 void TextStream::State::cut_pieces() {
-  for (;;) {
-    const auto end = scanner.scan(norm_from(piece_begin + scanner.scanned()));
-    if (!end) break;
-    end_piece(*end);
-  }
+  end_pieces();
   if (incremental() && scanner.scanned() > 0) {
     if (encoder.size() < scanner.if_ended()) {
       const std::size_t more = scanner.if_ended() - encoder.size();
@@ -132,11 +135,7 @@ Status TextStream::State::end_segment() {
   }
   if (!pending.empty()) normalize(pending.size());
   pending_seen = 0;
-  for (;;) {
-    cut_pieces();
-    if (scanner.scanned() == 0) break;
-    end_piece(scanner.if_ended());
-  }
+  for (end_pieces(); scanner.scanned() > 0; end_pieces()) end_piece(scanner.if_ended());
   norm.clear();
   edits.clear();
   norm_begin = token_begin = piece_begin = anchor_norm = 0;
