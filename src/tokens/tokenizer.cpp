@@ -115,7 +115,8 @@ void BpeTokenizer::find_added(std::string_view text, ByteSpan span,
                               std::vector<AddedMatch>& matches) const {
   const std::string_view part = text.substr(0, span.end);
   for (std::size_t at = span.begin;;) {
-    at = part.find_first_of(added_first_bytes_, at);
+    at = added_first_bytes_.size() == 1 ? part.find(added_first_bytes_[0], at)
+                                        : part.find_first_of(added_first_bytes_, at);
     if (at == std::string_view::npos) return;
     std::size_t next = at + 1;
     for (const std::size_t i : added_by_first_[static_cast<unsigned char>(part[at])]) {

@@ -23,7 +23,7 @@ struct TokenizerSpec {
   std::vector<AddedToken> added;
 };
 
-inline constexpr std::size_t kMaxTokenizerFileBytes = std::size_t{256} << 20;
+inline constexpr std::size_t kMaxTokenizerFileBytes = std::size_t{64} << 20;
 inline constexpr std::size_t kMaxAddedTokens = 4096;
 
 /// From the bytes of a tokenizer.json. Errors: kInvalidJson, kCorruptFile, kUnsupported, kTooLong.

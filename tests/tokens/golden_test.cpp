@@ -72,8 +72,8 @@ TEST(Golden, SampleHasTheReferencesIdsAndOffsets) {
 }
 
 TEST(Golden, ChatMl) {
-  for (const json& group :
-       read_json(std::filesystem::path(QG_TEST_DATA) / "templates.json")["chatml"]) {
+  const json golden = read_json(std::filesystem::path(QG_TEST_DATA) / "templates.json");
+  for (const json& group : golden["chatml"]) {
     for (const json& expected : group["renderings"]) {
       ChatMlOptions options;
       options.add_generation_prompt = expected["add_generation_prompt"];
@@ -87,8 +87,8 @@ TEST(Golden, ChatMl) {
 }
 
 TEST(Golden, Gen) {
-  for (const json& expected :
-       read_json(std::filesystem::path(QG_TEST_DATA) / "templates.json")["gen"]) {
+  const json golden = read_json(std::filesystem::path(QG_TEST_DATA) / "templates.json");
+  for (const json& expected : golden["gen"]) {
     const auto rendered = render_gen(conversation(expected["messages"]), GenTemplate::kCompatible);
     ASSERT_TRUE(rendered.ok()) << expected["name"] << ": " << rendered.error().message;
     EXPECT_EQ(rendered->text, expected["text"].get<std::string>()) << expected["name"];
