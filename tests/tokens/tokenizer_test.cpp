@@ -1,5 +1,7 @@
 #include "tokens/tokenizer.h"
 
+#include <thread>
+
 #include "support.h"
 #include "tokens/chat_template.h"
 
@@ -129,6 +131,23 @@ TEST(Tokenizer, AddedTokensInPlainTextOnlyWhenAskedFor) {
   EXPECT_GT(encode_plain(*tokenizer, text).ids.size(), 3u);
   EXPECT_FALSE(tokenizer->added_token("<|nothing|>").has_value());
   EXPECT_TRUE(encode_plain(*tokenizer, "").ids.empty());
+}
+
+TEST(Tokenizer, OneTokenizerServesManyThreads) {
+  const auto tokenizer = golden_tokenizer();
+  Random random(47);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 200; ++i) texts.push_back(random_text(random, 40));
+  std::vector<std::vector<std::vector<TokenId>>> found(4);
+  {
+    std::vector<std::jthread> threads;
+    for (auto& ids : found) {
+      threads.emplace_back([&] {
+        for (const std::string& text : texts) ids.push_back(tokenizer->encode(text, false)->ids);
+      });
+    }
+  }
+  for (const auto& ids : found) EXPECT_EQ(ids, found[0]);
 }
 
 TEST(Tokenizer, Errors) {
