@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -162,6 +163,7 @@ Result<int> evaluate(const EvaluateArguments& arguments) {
   }
   const bool all = arguments.sets.empty() && benign.empty();
   if (all) entries = index;
+  QG_TRY(const std::filesystem::path model, find_model(arguments.guard.model));
   QG_TRY(const Guard guard, load_guard(arguments.guard, 1));
 
   Output output = Output::standard_output();
@@ -198,7 +200,7 @@ Result<int> evaluate(const EvaluateArguments& arguments) {
   if (!arguments.output.empty()) {
     OrderedJson report = {
         {"version", 1},
-        {"model", arguments.guard.model},
+        {"model", model.string()},
         {"gen_method", guard.mode() == Mode::kGen ? OrderedJson(arguments.guard.gen_method)
                                                   : OrderedJson(nullptr)},
         {"sets", evaluation.sets()}};

@@ -14,6 +14,7 @@ namespace qwen3guard::apps {
 using Command = std::function<Status()>;
 
 void add_tokenizer_command(CLI::App& app, Command& run);
+void add_synthesise_command(CLI::App& app, Command& run);
 void add_guard_command(CLI::App& app, Command& run);
 void add_linear_command(CLI::App& app, Command& run);
 void add_evaluate_command(CLI::App& app, Command& run);

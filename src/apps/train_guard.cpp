@@ -1,7 +1,9 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -10,7 +12,9 @@
 #include "bytes/atomic_file.h"
 #include "dataset/sha256.h"
 #include "tokens/tokenizer.h"
+#include "training/batches.h"
 #include "training/evaluate.h"
+#include "training/linear_baseline.h"
 #include "training/trainer.h"
 
 namespace qwen3guard::apps {
@@ -61,6 +65,18 @@ Status copy_tokenizer(const std::filesystem::path& tokenizer,
   return bytes::write_file_atomically(checkpoint / "tokenizer.json", text);
 }
 
+/// Adds the linear classifier's opinions, and the unlabelled rows that now have one.
+Status learn_from_linear(const training::Recipe& recipe, const tokens::Tokenizer& tokenizer,
+                         training::ExampleSet& examples) {
+  std::fprintf(stderr, "training the linear teacher on both halves\n");
+  QG_TRY(const auto stream,
+         training::BatchStream::open(examples.train, examples.sources, tokenizer, recipe, 1));
+  training::teach(examples, stream.source_shares(), {});
+  std::ranges::move(examples.unlabelled, std::back_inserter(examples.train));
+  examples.unlabelled.clear();
+  return {};
+}
+
 Status train(Options options) {
   QG_TRY(training::Recipe recipe, training::read_recipe(options.recipe));
   if (options.steps != 0) recipe.optimizer.steps = options.steps;
@@ -70,7 +86,7 @@ Status train(Options options) {
   training::set_threads(options.threads);
   if (options.precision == "bf16") options.train.precision = training::Precision::kBFloat16;
 
-  const auto examples = training::load_examples(
+  auto examples = training::load_examples(
       index, recipe.data, categories, *tokenizer,
       [](const std::string& name, std::size_t i, std::size_t n) {
         if (isatty(STDERR_FILENO) != 0)
@@ -83,6 +99,8 @@ Status train(Options options) {
     std::fprintf(stderr, "  %zu rows of %s left out: no template takes their turns\n", count,
                  name.c_str());
   }
+
+  if (recipe.loss.teacher > 0) QG_CHECK_OK(learn_from_linear(recipe, *tokenizer, *examples));
 
   // What must be equal for a state to be taken up again.
   QG_TRY(const std::string recipe_text, bytes::read_file(options.recipe, 1 << 20));

@@ -30,8 +30,10 @@ Status run_linear(const Options& options) {
   QG_TRY(const auto stream,
          training::BatchStream::open(examples.train, examples.sources, *tokenizer, recipe, 1));
   std::fprintf(stderr, "%zu rows to train on\n", examples.train.size());
+  std::vector<const training::Example*> rows_to_train;
+  for (const auto& e : examples.train) rows_to_train.push_back(&e);
   const auto model =
-      training::LinearClassifier::train(examples.train, stream.source_shares(), options.linear);
+      training::LinearClassifier::train(rows_to_train, stream.source_shares(), options.linear);
   std::map<std::string, training::SetFigures> table;
   const auto add = [&](const std::string& name, const std::vector<training::Example>& rows) {
     std::vector<const training::Example*> pointers;

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
 #include <memory>
@@ -37,7 +39,7 @@ Status trim(const Options& options) {
   std::map<int, double> frequency;
   std::size_t rows = 0;
   for (const auto& entry : dataset::select_sets(index, options.filter)) {
-    std::fprintf(stderr, "\rcounting %-32s", entry.name.c_str());
+    if (isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\rcounting %-32s\r", entry.name.c_str());
     const double weight =
         1.0 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, entry.rows)));
     std::map<int, std::size_t> counts;
@@ -59,7 +61,7 @@ Status trim(const Options& options) {
   std::filesystem::create_directories(options.out, failure);
   const std::string text = trimmed.dump();
   QG_CHECK_OK(bytes::write_file_atomically(options.out / "tokenizer.json", text));
-  std::fprintf(stderr, "\r%zu rows counted; %zu tokens and %zu merges, %.2f MB: %s\n", rows,
+  std::fprintf(stderr, "%zu rows counted; %zu tokens and %zu merges, %.2f MB: %s\n", rows,
                trimmed["model"]["vocab"].size() + trimmed["added_tokens"].size(),
                trimmed["model"]["merges"].size(), static_cast<double>(text.size()) / 1e6,
                (options.out / "tokenizer.json").c_str());

@@ -32,8 +32,14 @@ Result<CategoryMap> CategoryMap::read(const std::filesystem::path& path) {
 
 std::optional<Category> CategoryMap::category(const LabelledConversation& row) const {
   const auto set = table_.find(row.source);
-  if (set == table_.end()) return std::nullopt;
   std::optional<Category> best;
+  if (set == table_.end()) {
+    for (const auto& name : row.categories) {
+      const auto ours = parse_category(name);
+      if (ours && (*ours != Category::kJailbreak || row.target == Target::kPrompt)) best = ours;
+    }
+    return best;
+  }
   for (const auto& name : row.categories) {
     const auto it = set->second.find(name);
     if (it == set->second.end() || !it->second) continue;

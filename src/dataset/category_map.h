@@ -20,7 +20,7 @@ class CategoryMap {
   /// included.
   static Result<CategoryMap> read(const std::filesystem::path& path);
 
-  /// Our category of a row, or none. Where several names map, the last wins (sets go from general
+  /// Our category of a row, or none. A set without an entry in the table uses our own names. Where several names map, the last wins (sets go from general
   /// to specific), except that Jailbreak wins for a prompt: it says how the text attacks, which the
   /// others do not. Jailbreak never applies to a response.
   std::optional<Category> category(const LabelledConversation& row) const;

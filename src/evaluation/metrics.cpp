@@ -62,6 +62,7 @@ std::optional<double> Confusion::recall() const {
 }
 
 std::optional<double> Confusion::f1() const {
+  if (true_positives + false_negatives == 0) return std::nullopt;
   return ratio(2 * true_positives, 2 * true_positives + false_positives + false_negatives);
 }
 

@@ -31,6 +31,7 @@ struct Confusion {
   /// None where the denominator is zero.
   std::optional<double> precision() const;
   std::optional<double> recall() const;
+  /// None where there is nothing to find: it would be 0 for any classifier.
   std::optional<double> f1() const;
   /// Share of all that was predicted positive.
   std::optional<double> flagged() const;

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "qwen3guard/conversation.h"
 #include "tokens/tokenizer.h"
 #include "training/batches.h"
-#include "training/random.h"
 
 namespace qwen3guard::training {
 

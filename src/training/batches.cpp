@@ -75,6 +75,14 @@ float label_certainty(std::size_t index, const LossOptions& options) {
   return std::min(1.0f, static_cast<float>(index) / static_cast<float>(options.ramp_tokens));
 }
 
+float not_safe_target(const Example& example, const LossOptions& options) {
+  if (!example.label) return *example.teacher;
+  const float label = *example.label == Risk::kSafe ? 0.0f : 1.0f;
+  if (!example.teacher) return label;
+  const auto share = static_cast<float>(options.teacher);
+  return (1.0f - share) * label + share * *example.teacher;
+}
+
 Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const LossOptions& options) {
   Batch batch;
   batch.rows = views.size();
@@ -86,21 +94,29 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     std::copy(view.ids.begin(), view.ids.end(),
               batch.ids.begin() + static_cast<std::ptrdiff_t>(r * batch.length));
     batch.lengths.push_back(static_cast<std::int64_t>(view.ids.size()));
-    if (!view.example->label) continue;
-    const Risk label = *view.example->label;
-    const auto class_weight =
-        static_cast<float>(options.class_weights[static_cast<std::size_t>(label)]);
+    const Example& example = *view.example;
+    if (!example.label && !example.teacher) continue;
+    const bool prompt = view.target == Target::kPrompt;
+    const bool safe = example.label.value_or(Risk::kSafe) == Risk::kSafe;
+    const float not_safe = not_safe_target(example, options);
+    // What a teacher doubts in a Safe row is Unsafe: it does not tell the two apart.
+    const auto risk = static_cast<std::int64_t>(safe ? Risk::kUnsafe : *example.label);
+    const bool own = !prompt && !options.response_class_weights.empty();
+    const auto& class_weights = own ? options.response_class_weights : options.class_weights;
+    const auto class_weight = static_cast<float>(
+        class_weights[static_cast<std::size_t>(example.label.value_or(Risk::kSafe))]);
     const auto at = static_cast<std::int64_t>(r * batch.length);
-    std::int64_t category =
-        view.category && label != Risk::kSafe ? static_cast<std::int64_t>(*view.category) : -1;
-    if (view.target == Target::kPrompt) {
-      batch.queries.push_back({at + static_cast<std::int64_t>(view.first_judged),
-                               static_cast<std::int64_t>(label), category, class_weight, 0});
+    const std::size_t categories = prompt ? kQueryCategoryCount : kResponseCategoryCount;
+    const bool known =
+        !safe && view.category && static_cast<std::size_t>(*view.category) < categories;
+    const std::int64_t category = known ? static_cast<std::int64_t>(*view.category) : -1;
+    if (prompt) {
+      batch.queries.push_back({at + static_cast<std::int64_t>(view.first_judged), risk, category,
+                               class_weight, not_safe, 0});
       continue;
     }
-    if (category >= static_cast<std::int64_t>(kResponseCategoryCount)) category = -1;
     const auto sequence = static_cast<std::int64_t>(batch.response_flagged.size());
-    batch.response_flagged.push_back(label == Risk::kSafe ? 0.0f : 1.0f);
+    batch.response_flagged.push_back(not_safe);
     const std::size_t count = view.ids.size() - view.first_judged;
     LossOptions rule = options;
     // Marked spans are exact: no rule has to guess.
@@ -108,18 +124,10 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     const auto weights = token_weights(count, rule);
     for (std::size_t i = 0; i < count; ++i) {
       const bool before = view.onset && view.first_judged + i < *view.onset;
-      const auto risk = before ? Risk::kSafe : label;
-      const auto position = at + static_cast<std::int64_t>(view.first_judged + i);
-      const float certain = view.onset || label == Risk::kSafe ? 1.0f : label_certainty(i, options);
-      if (certain > 0) {
-        batch.responses.push_back({position, static_cast<std::int64_t>(risk),
-                                   before ? -1 : category, weights[i] * class_weight * certain,
-                                   sequence});
-      }
-      if (certain < 1) {
-        batch.responses.push_back({position, static_cast<std::int64_t>(Risk::kSafe), -1,
-                                   weights[i] * class_weight * (1.0f - certain), sequence});
-      }
+      const float certainty = before ? 0.0f : not_safe * label_certainty(i, rule);
+      batch.responses.push_back({at + static_cast<std::int64_t>(view.first_judged + i), risk,
+                                 before ? -1 : category, weights[i] * class_weight, certainty,
+                                 sequence});
     }
   }
   return batch;

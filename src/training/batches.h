@@ -7,10 +7,10 @@
 #include <memory>
 #include <vector>
 
+#include "base/random.h"
 #include "qwen3guard/result.h"
 #include "tokens/tokenizer.h"
 #include "training/examples.h"
-#include "training/random.h"
 #include "training/recipe.h"
 
 namespace qwen3guard::training {
@@ -27,11 +27,13 @@ struct Batch {
     std::int64_t risk;
     std::int64_t category;  // -1: no loss
     float weight;
+    /// Share of the target that is `risk`; the rest is Safe.
+    float certainty;
     std::int64_t sequence;  // responses: number of the response within the batch
   };
   std::vector<Judged> queries;
   std::vector<Judged> responses;
-  /// Not-Safe (1) or Safe (0) of each response.
+  /// Target for not-Safe of each response: 0 or 1, between them with a teacher.
   std::vector<float> response_flagged;
   std::size_t tokens() const;
 };
@@ -52,9 +54,13 @@ std::vector<float> token_weights(std::size_t count, const LossOptions& options);
 /// Pads `views` to one batch. `pad` fills the right.
 Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const LossOptions& options);
 
-/// Probability that the label of a not-Safe response already holds at its judged token `index`; the
-/// rest of the token's weight goes to Safe (rule soft_ramp; 1 for the others).
+/// Probability that the label of a not-Safe response already holds at its judged token `index`
+/// (rule soft_ramp; 1 for the others).
 float label_certainty(std::size_t index, const LossOptions& options);
+
+/// Target for not-Safe of an example: its label, mixed with the teacher's opinion where it has one.
+/// REQUIRES: a label or a teacher.
+float not_safe_target(const Example& example, const LossOptions& options);
 
 /// Lengths are padded up to 16, 24, 32, 48, 64, 96 …: a few shapes that come again and again let
 /// the matrix library keep what it prepared for them, which is worth more than the padding costs.

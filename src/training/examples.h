@@ -40,6 +40,8 @@ struct Example {
   Target target = Target::kPrompt;
   std::optional<Risk> label;
   std::optional<Category> category;
+  /// Another classifier's P(not Safe), to be learned beside the label (linear_baseline.h).
+  std::optional<float> teacher;
   Conversation messages;
   std::vector<dataset::CharacterSpan> unsafe_spans;
   TokenSequence sequence;
@@ -49,7 +51,7 @@ struct ExampleSet {
   std::vector<std::string> sources;
   std::vector<Example> train;
   std::vector<Example> validation;
-  /// Rows without a label: for the language-model loss only.
+  /// Rows without a label: for the language-model loss, or for a teacher to judge.
   std::vector<Example> unlabelled;
   /// Rows that no template takes (turns in an impossible order), by set.
   std::map<std::string, std::size_t> refused;

@@ -6,8 +6,8 @@
 #include <numeric>
 #include <string_view>
 
+#include "base/random.h"
 #include "training/augment.h"
-#include "training/random.h"
 
 namespace qwen3guard::training {
 namespace {
@@ -68,7 +68,7 @@ double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 }  // namespace
 
-LinearClassifier LinearClassifier::train(const std::vector<Example>& examples,
+LinearClassifier LinearClassifier::train(const std::vector<const Example*>& examples,
                                          const std::vector<double>& source_shares,
                                          const LinearOptions& options) {
   LinearClassifier model;
@@ -79,14 +79,14 @@ LinearClassifier LinearClassifier::train(const std::vector<Example>& examples,
   double bias_squares = 1e-6;
 
   std::map<std::uint32_t, std::size_t> rows;
-  for (const auto& e : examples) ++rows[e.source];
+  for (const auto* e : examples) ++rows[e->source];
   std::vector<std::size_t> order(examples.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   Random random(options.seed);
   for (std::size_t epoch = 0; epoch < options.epochs; ++epoch) {
     random.shuffle(order);
     for (const std::size_t i : order) {
-      const Example& e = examples[i];
+      const Example& e = *examples[i];
       const bool positive = e.label != Risk::kSafe;
       const auto found = features(e.messages);
       const double scale =
@@ -118,6 +118,25 @@ double LinearClassifier::not_safe(const Conversation& messages) const {
   double sum = bias_;
   for (const auto h : found) sum += static_cast<double>(weights_[h & mask_]) * scale;
   return logistic(sum);
+}
+
+void teach(ExampleSet& examples, const std::vector<double>& source_shares,
+           const LinearOptions& options) {
+  constexpr std::uint64_t kHalves = 0x68616c76;  // apart from the hashes of features
+  const auto half_of = [](const Example& e) { return (hash(e.id, kHalves) >> 17) & 1; };
+  for (auto& e : examples.unlabelled) e.teacher = 0.0f;
+  for (const std::uint64_t half : {0, 1}) {
+    std::vector<const Example*> rows;
+    for (const auto& e : examples.train) {
+      if (half_of(e) == half) rows.push_back(&e);
+    }
+    const auto model = LinearClassifier::train(rows, source_shares, options);
+    for (auto& e : examples.train) {
+      if (half_of(e) != half) e.teacher = static_cast<float>(model.not_safe(e.messages));
+    }
+    for (auto& e : examples.unlabelled)
+      *e.teacher += static_cast<float>(model.not_safe(e.messages)) / 2;
+  }
 }
 
 }  // namespace qwen3guard::training

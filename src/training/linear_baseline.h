@@ -24,9 +24,10 @@ class LinearClassifier {
  public:
   /// AdaGrad on the logistic loss, each row weighed so that its set has the share that the recipe
   /// gives it.
-  static LinearClassifier train(const std::vector<Example>& examples,
+  static LinearClassifier train(const std::vector<const Example*>& examples,
                                 const std::vector<double>& source_shares,
                                 const LinearOptions& options);
+  /// In [0, 1].
   double not_safe(const Conversation& messages) const;
 
  private:
@@ -34,5 +35,11 @@ class LinearClassifier {
   std::vector<float> weights_;
   float bias_ = 0;
 };
+
+/// Gives every row of `examples.train` and `examples.unlabelled` the opinion of a classifier that
+/// was not trained on it: two are trained, each on one half of the rows (by a hash of the id), and
+/// judge the other half; unlabelled rows get the mean of both.
+void teach(ExampleSet& examples, const std::vector<double>& source_shares,
+           const LinearOptions& options);
 
 }  // namespace qwen3guard::training

@@ -8,12 +8,13 @@ namespace qwen3guard::training {
 namespace {
 
 struct JudgedTensors {
-  Tensor position, risk, category, weight, sequence;
+  Tensor position, risk, category, weight, certainty, sequence;
 };
 
 JudgedTensors to_tensors(const std::vector<Batch::Judged>& judged) {
   const auto n = static_cast<std::int64_t>(judged.size());
-  JudgedTensors t{at::empty({n}, at::kLong), at::empty({n}, at::kLong), at::empty({n}, at::kLong),
+  JudgedTensors t{at::empty({n}, at::kLong),  at::empty({n}, at::kLong),
+                  at::empty({n}, at::kLong),  at::empty({n}, at::kFloat),
                   at::empty({n}, at::kFloat), at::empty({n}, at::kLong)};
   for (std::int64_t i = 0; i < n; ++i) {
     const auto& one = judged[static_cast<std::size_t>(i)];
@@ -21,36 +22,37 @@ JudgedTensors to_tensors(const std::vector<Batch::Judged>& judged) {
     t.risk.data_ptr<std::int64_t>()[i] = one.risk;
     t.category.data_ptr<std::int64_t>()[i] = one.category;
     t.weight.data_ptr<float>()[i] = one.weight;
+    t.certainty.data_ptr<float>()[i] = one.certainty;
     t.sequence.data_ptr<std::int64_t>()[i] = one.sequence;
   }
   return t;
 }
 
-/// Sum of weight * cross-entropy, with label smoothing over the classes.
-Tensor weighted_cross_entropy(const Tensor& logits, const Tensor& target, const Tensor& weight,
-                              double smoothing) {
+/// Sum of weight * cross-entropy to the share `certainty` of the row's risk and the rest of Safe,
+/// with label smoothing over the classes.
+Tensor risk_loss(const Tensor& logits, const JudgedTensors& judged, double smoothing) {
   const Tensor log_p = at::log_softmax(logits, 1);
-  Tensor loss = log_p.gather(1, target.unsqueeze(1)).squeeze(1).mul(-(1.0 - smoothing));
+  const Tensor of_risk = log_p.gather(1, judged.risk.unsqueeze(1)).squeeze(1);
+  const Tensor of_safe = log_p.select(1, static_cast<std::int64_t>(Risk::kSafe));
+  Tensor loss =
+      (of_risk * judged.certainty + of_safe * (1.0 - judged.certainty)) * -(1.0 - smoothing);
   if (smoothing > 0) loss = loss - log_p.mean(1) * smoothing;
-  return (loss * weight).sum();
+  return (loss * judged.weight).sum();
 }
 
 Tensor category_loss(const Tensor& logits, const JudgedTensors& judged) {
   // Where no category counts the weight is zero; index 0 only keeps gather in range.
-  const Tensor counts = judged.category.ge(0).to(at::kFloat);
-  return weighted_cross_entropy(logits, judged.category.clamp_min(0), judged.weight * counts, 0.0);
+  const Tensor counts = judged.category.ge(0).to(at::kFloat) * judged.certainty;
+  const Tensor target = judged.category.clamp_min(0).unsqueeze(1);
+  const Tensor log_p = at::log_softmax(logits, 1).gather(1, target).squeeze(1);
+  return -(log_p * judged.weight * counts).sum();
 }
 
 /// Binary cross-entropy on max_i min(p(i-1), p(i)), p = P(not Safe), for each response.
 Tensor pooled_loss(const Tensor& risk_logits, const Batch& batch, double smoothing) {
   const auto rows = static_cast<std::int64_t>(batch.response_flagged.size());
-  // A token may appear twice, with a soft label: it is pooled once.
-  std::vector<std::int64_t> count(batch.response_flagged.size(), 0), first;
-  for (std::size_t i = 0; i < batch.responses.size(); ++i) {
-    if (i > 0 && batch.responses[i].position == batch.responses[i - 1].position) continue;
-    ++count[static_cast<std::size_t>(batch.responses[i].sequence)];
-    first.push_back(static_cast<std::int64_t>(i));
-  }
+  std::vector<std::int64_t> count(batch.response_flagged.size(), 0);
+  for (const auto& judged : batch.responses) ++count[static_cast<std::size_t>(judged.sequence)];
   const std::int64_t longest = std::max<std::int64_t>(2, *std::ranges::max_element(count));
   // Each row of `place` points at the tokens of one response; the padding points at an extra zero.
   const auto n = static_cast<std::int64_t>(batch.responses.size());
@@ -58,11 +60,11 @@ Tensor pooled_loss(const Tensor& risk_logits, const Batch& batch, double smoothi
   std::int64_t token = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t i = 0; i < count[static_cast<std::size_t>(r)]; ++i) {
-      place.data_ptr<std::int64_t>()[r * longest + i] = first[static_cast<std::size_t>(token++)];
+      place.data_ptr<std::int64_t>()[r * longest + i] = token++;
     }
     // A response of a single token is judged by it alone.
     if (count[static_cast<std::size_t>(r)] == 1)
-      place.data_ptr<std::int64_t>()[r * longest + 1] = first[static_cast<std::size_t>(token - 1)];
+      place.data_ptr<std::int64_t>()[r * longest + 1] = token - 1;
   }
   const Tensor not_safe = 1.0 - at::softmax(risk_logits, 1).select(1, 0);
   const Tensor padded = at::cat({not_safe, at::zeros({1}, not_safe.options())});
@@ -108,17 +110,14 @@ Tensor batch_loss(const Network& network, const Tensor& hidden, const Batch& bat
     const JudgedTensors judged = to_tensors(batch.queries);
     const HeadLogits logits =
         network.heads(true, hidden.index_select(0, judged.position), rates, seed);
-    loss =
-        loss +
-        weighted_cross_entropy(logits.risk, judged.risk, judged.weight, options.label_smoothing) +
-        category_loss(logits.category, judged) * options.category_weight;
+    loss = loss + risk_loss(logits.risk, judged, options.label_smoothing) +
+           category_loss(logits.category, judged) * options.category_weight;
   }
   if (!batch.responses.empty()) {
     const JudgedTensors judged = to_tensors(batch.responses);
     const HeadLogits logits =
         network.heads(false, hidden.index_select(0, judged.position), rates, seed);
-    const Tensor risk =
-        weighted_cross_entropy(logits.risk, judged.risk, judged.weight, options.label_smoothing);
+    const Tensor risk = risk_loss(logits.risk, judged, options.label_smoothing);
     loss = loss + risk * (1.0 - options.pooled) +
            category_loss(logits.category, judged) * options.category_weight;
     if (options.pooled > 0)

@@ -6,12 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/random.h"
 #include "base/try.h"
 #include "bytes/atomic_file.h"
 #include "bytes/json.h"
 #include "bytes/safetensors.h"
 #include "qwen3guard/verdict.h"
-#include "training/random.h"
 
 namespace qwen3guard::training {
 namespace {

@@ -142,6 +142,8 @@ Status read_loss(const json& object, LossOptions& l) {
       .read("category_weight", l.category_weight)
       .share("label_smoothing", l.label_smoothing)
       .read("class_weights", l.class_weights)
+      .read("response_class_weights", l.response_class_weights)
+      .share("teacher", l.teacher)
       .read("language_model", l.language_model);
   const auto it = kRules.find(rule);
   if (it == kRules.end()) {
@@ -152,6 +154,8 @@ Status read_loss(const json& object, LossOptions& l) {
   }
   if (l.class_weights.size() != 3)
     section.fail("class_weights must have three numbers: Safe, Unsafe, Controversial");
+  if (!l.response_class_weights.empty() && l.response_class_weights.size() != 3)
+    section.fail("response_class_weights must have three numbers, or be left out");
   if (l.ramp_tokens == 0 || l.last_tokens == 0)
     section.fail("ramp_tokens and last_tokens must be positive");
   return section.finish();

@@ -90,6 +90,11 @@ struct LossOptions {
   double label_smoothing = 0.02;
   /// Class weights: Safe, Unsafe, Controversial.
   std::vector<double> class_weights = {1.0, 1.0, 0.5};
+  /// The same for responses; empty: equal.
+  std::vector<double> response_class_weights;
+  /// Share of the target that comes from a linear classifier of the same rows, trained without the
+  /// row in question; rows without a label get it alone. 0: labels only.
+  double teacher = 0;
   /// Weight of next-token prediction beside the verdicts, on all trained text.
   double language_model = 0;
 };

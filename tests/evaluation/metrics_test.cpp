@@ -74,6 +74,8 @@ TEST(Confusion, HasNoFiguresOfNothing) {
   safe.count(false, false);
   EXPECT_FALSE(safe.precision() || safe.recall() || safe.f1());
   EXPECT_DOUBLE_EQ(*safe.flagged(), 0);
+  safe.count(true, false);
+  EXPECT_FALSE(safe.recall() || safe.f1());
 }
 
 TEST(Wilson, MatchesPublishedValues) {

@@ -69,7 +69,8 @@ TEST(Batch, LossesAreOnlyWhereTheyBelong) {
   }
   for (std::size_t i = 4; i < 11; ++i) {
     const bool before = i < 7;  // "ok "
-    EXPECT_EQ(batch.responses[i].risk, before ? 0 : 1) << i;
+    EXPECT_EQ(batch.responses[i].certainty, before ? 0.0f : 1.0f) << i;
+    EXPECT_EQ(batch.responses[i].risk, 1) << i;
     EXPECT_EQ(batch.responses[i].category, before ? -1 : 0) << i;
     EXPECT_EQ(batch.responses[i].sequence, 1);
   }
@@ -116,14 +117,46 @@ TEST(Batch, SoftRampMovesTheTargetFromSafeToTheLabel) {
   options.rule = TokenLabelRule::kSoftRamp;
   options.ramp_tokens = 4;
   const Batch batch = make_batch({view_of(e)}, 0, options);
-  std::map<std::int64_t, std::map<std::int64_t, float>> weight;
-  for (const auto& j : batch.responses) weight[j.position][j.risk] += j.weight * 7;
-  const auto first = static_cast<std::int64_t>(e.sequence.first_judged);
-  for (std::int64_t i = 0; i < 7; ++i) {
-    const float certain = std::min(1.0f, static_cast<float>(i) / 4);
-    EXPECT_NEAR(weight[first + i][1], certain, 1e-5f);
-    EXPECT_NEAR(weight[first + i][0], 1 - certain, 1e-5f);
+  ASSERT_EQ(batch.responses.size(), 7u);
+  for (std::size_t i = 0; i < 7; ++i) {
+    const auto& judged = batch.responses[i];
+    EXPECT_EQ(judged.position, static_cast<std::int64_t>(e.sequence.first_judged + i));
+    EXPECT_EQ(judged.risk, 1);
+    EXPECT_NEAR(judged.weight, 1.0f / 7, 1e-6f);
+    EXPECT_NEAR(judged.certainty, std::min(1.0f, static_cast<float>(i) / 4), 1e-6f);
   }
+}
+
+TEST(Batch, ATeacherSoftensLabelsAndJudgesRowsWithoutOne) {
+  const auto tokenizer = tiny_tokenizer();
+  Example safe = make_example(*tokenizer, {{Role::kUser, "q"}}, Risk::kSafe);
+  Example unsafe = make_example(*tokenizer, {{Role::kUser, "q"}}, Risk::kUnsafe);
+  Example unknown =
+      make_example(*tokenizer, {{Role::kUser, "q"}, {Role::kAssistant, "a"}}, Risk::kSafe);
+  unknown.label.reset();
+  LossOptions options;
+  options.teacher = 0.4;
+  options.response_class_weights = {3, 1, 1};
+  // Without a teacher the label stands alone, and a row without either is text only.
+  const Batch plain = make_batch({view_of(safe), view_of(unsafe), view_of(unknown)}, 0, options);
+  ASSERT_EQ(plain.queries.size(), 2u);
+  EXPECT_EQ(plain.queries[0].certainty, 0.0f);
+  EXPECT_EQ(plain.queries[1].certainty, 1.0f);
+  EXPECT_TRUE(plain.responses.empty());
+
+  safe.teacher = 0.5f;
+  unsafe.teacher = 0.25f;
+  unknown.teacher = 0.75f;
+  const Batch taught = make_batch({view_of(safe), view_of(unsafe), view_of(unknown)}, 0, options);
+  ASSERT_EQ(taught.queries.size(), 2u);
+  EXPECT_NEAR(taught.queries[0].certainty, 0.2f, 1e-6f);
+  EXPECT_NEAR(taught.queries[1].certainty, 0.7f, 1e-6f);
+  EXPECT_EQ(taught.queries[0].risk, 1);
+  ASSERT_EQ(taught.response_flagged.size(), 1u);
+  EXPECT_NEAR(taught.response_flagged[0], 0.75f, 1e-6f);
+  float weight = 0;
+  for (const auto& judged : taught.responses) weight += judged.weight;
+  EXPECT_NEAR(weight, 3.0f, 1e-5f);
 }
 
 TEST(Batch, LongTextsAreCutWithTheirEndKept) {

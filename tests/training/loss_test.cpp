@@ -120,5 +120,32 @@ TEST_F(LossTest, PooledLossReadsTheBestPair) {
   EXPECT_NEAR(loss, expected, 1e-5);
 }
 
+TEST_F(LossTest, AnUncertainLabelIsMetByAnUncertainVerdict) {
+  // The loss to a target of q not-Safe is least where the network says q.
+  Example e = make_example(*tokenizer_, {{Role::kUser, "x"}}, Risk::kUnsafe);
+  e.teacher = 0.0f;
+  LossOptions options;
+  options.teacher = 0.7;
+  options.label_smoothing = 0;
+  const Layout layout = make_layout(tiny_recipe().model, tokenizer_->vocabulary_size());
+  Network net(layout, initial_weights(layout, 1), Precision::kFloat32);
+  OptimizerState state = OptimizerState::start(net.weights());
+  OptimizerOptions o;
+  o.learning_rate = 1e-2;
+  o.steps = 150;
+  o.warmup_steps = 5;
+  o.weight_decay = 0;
+  const Batch b = batch({e}, options);
+  for (std::size_t step = 0; step < o.steps; ++step) {
+    batch_loss(net, net.hidden(batch_ids(b), {}, 0), b, options, {}, 0).backward();
+    optimizer_step(net.layout(), o, step, net.weights(), net.gradients(), state);
+  }
+  const Tensor hidden = net.hidden(batch_ids(b), {}, 0);
+  const Tensor last = hidden.narrow(0, b.queries[0].position, 1);
+  const Tensor p = at::softmax(net.heads(true, last, {}, 0).risk, 1);
+  EXPECT_NEAR(p.data_ptr<float>()[1], 0.3, 0.02);
+  EXPECT_NEAR(p.data_ptr<float>()[0], 0.7, 0.02);
+}
+
 }  // namespace
 }  // namespace qwen3guard::training

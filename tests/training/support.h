@@ -11,7 +11,7 @@
 
 #include "tokens/tokenizer.h"
 #include "training/examples.h"
-#include "training/random.h"
+#include "base/random.h"
 #include "training/recipe.h"
 
 namespace qwen3guard::training {

@@ -1,4 +1,4 @@
-// The trainer's own random numbers: the same on every platform and library version, and any point
+// Random numbers of our own: the same on every platform and library version, and any point
 // of the stream can be reached again from (seed, position) alone, which is what makes a resumed run
 // identical.
 #pragma once
@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace qwen3guard::training {
+namespace qwen3guard {
 
 /// SplitMix64.
 class Random {
@@ -44,4 +44,4 @@ class Random {
   std::uint64_t state_;
 };
 
-}  // namespace qwen3guard::training
+}  // namespace qwen3guard
