@@ -66,15 +66,16 @@ Status copy_tokenizer(const std::filesystem::path& tokenizer,
 }
 
 /// Adds the linear classifier's opinions, and the unlabelled rows that now have one.
-Status learn_from_linear(const training::Recipe& recipe, const tokens::Tokenizer& tokenizer,
-                         training::ExampleSet& examples) {
+Result<training::Teacher> learn_from_linear(const training::Recipe& recipe,
+                                            const tokens::Tokenizer& tokenizer,
+                                            training::ExampleSet& examples) {
   std::fprintf(stderr, "training the linear teacher on both halves\n");
   QG_TRY(const auto stream,
          training::BatchStream::open(examples.train, examples.sources, tokenizer, recipe, 1));
-  training::teach(examples, stream.source_shares(), {});
+  auto teacher = training::teach(examples, stream.source_shares(), {});
   std::ranges::move(examples.unlabelled, std::back_inserter(examples.train));
   examples.unlabelled.clear();
-  return {};
+  return teacher;
 }
 
 Status train(Options options) {
@@ -83,7 +84,9 @@ Status train(Options options) {
   QG_TRY(const auto tokenizer, tokens::Tokenizer::load(options.tokenizer));
   QG_TRY(const auto categories, dataset::CategoryMap::read(recipe.categories));
   QG_TRY(const auto index, dataset::read_dataset_indexes(options.data));
-  training::set_threads(options.threads);
+  const auto batches = static_cast<int>(recipe.optimizer.batches_per_step);
+  options.train.threads = std::min(options.threads, batches);
+  training::set_threads(batches > 1 ? 1 : options.threads);
   if (options.precision == "bf16") options.train.precision = training::Precision::kBFloat16;
 
   auto examples = training::load_examples(
@@ -100,7 +103,9 @@ Status train(Options options) {
                  name.c_str());
   }
 
-  if (recipe.loss.teacher > 0) QG_CHECK_OK(learn_from_linear(recipe, *tokenizer, *examples));
+  if (recipe.loss.teacher > 0) {
+    QG_TRY(options.train.teacher, learn_from_linear(recipe, *tokenizer, *examples));
+  }
 
   // What must be equal for a state to be taken up again.
   QG_TRY(const std::string recipe_text, bytes::read_file(options.recipe, 1 << 20));
@@ -151,8 +156,10 @@ void add_guard_command(CLI::App& app, Command& run) {
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->default_str("fp32");
   command
-      ->add_option("--threads", options->threads,
-                   "Threads of libtorch; more than one gives up bit-equal resumption")
+      ->add_option(
+          "--threads", options->threads,
+          "Threads, for the batches of a step; with one batch a step for libtorch's loops, "
+          "which gives up bit-equal resumption")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command->add_option("--seed", options->train.seed, "Seed of weights, order and augmentation")

@@ -70,6 +70,28 @@ Conversation lowered(const Conversation& conversation) {
   return result;
 }
 
+std::string splice(std::string_view first, std::string_view second, Random& random) {
+  const auto piece = [&](std::string_view text) {
+    constexpr std::size_t kFewSpaces = 4;
+    std::vector<std::size_t> cuts{0};
+    const bool words = std::ranges::count(text, ' ') >= static_cast<std::ptrdiff_t>(kFewSpaces);
+    for (std::size_t i = 1; i < text.size(); ++i) {
+      const bool character = (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80;
+      if (words ? text[i - 1] == ' ' : character) cuts.push_back(i);
+    }
+    const std::size_t units = cuts.size();
+    cuts.push_back(text.size());
+    const std::size_t least = (units + 2) / 3;
+    const std::size_t length = least + random.below(units - least + 1);
+    const std::size_t begin = random.below(units - length + 1);
+    return text.substr(cuts[begin], cuts[begin + length] - cuts[begin]);
+  };
+  std::string result(piece(first));
+  if (!result.empty() && result.back() != ' ') result += ' ';
+  result += piece(second);
+  return result;
+}
+
 Conversation as_response(const Conversation& post, Random& random) {
   static constexpr std::array<std::string_view, 16> kQuestions = {
       "What do you think?",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -14,6 +15,10 @@ namespace qwen3guard::training {
 /// Lower-cases (ASCII, Latin-1, Greek and Cyrillic letters) and drops the final punctuation: people
 /// type like that to a machine, and the sets mostly do not.
 Conversation lowered(const Conversation& conversation);
+
+/// A random piece of `first`, at least a third of it, and one of `second`. Cuts between words, or
+/// between characters where a text has next to no spaces. REQUIRES: UTF-8.
+std::string splice(std::string_view first, std::string_view second, Random& random);
 
 /// A post as the answer to a neutral question.
 Conversation as_response(const Conversation& post, Random& random);

@@ -75,12 +75,19 @@ float label_certainty(std::size_t index, const LossOptions& options) {
   return std::min(1.0f, static_cast<float>(index) / static_cast<float>(options.ramp_tokens));
 }
 
-float not_safe_target(const Example& example, const LossOptions& options) {
-  if (!example.label) return *example.teacher;
-  const float label = *example.label == Risk::kSafe ? 0.0f : 1.0f;
-  if (!example.teacher) return label;
+View view_of(const Example& example) {
+  return {example.sequence.ids,   example.sequence.first_judged,
+          example.sequence.onset, example.target,
+          example.label,          example.category,
+          example.teacher};
+}
+
+float not_safe_target(const View& view, const LossOptions& options) {
+  if (!view.label) return *view.teacher;
+  const float label = *view.label == Risk::kSafe ? 0.0f : 1.0f;
+  if (!view.teacher) return label;
   const auto share = static_cast<float>(options.teacher);
-  return (1.0f - share) * label + share * *example.teacher;
+  return (1.0f - share) * label + share * *view.teacher;
 }
 
 Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const LossOptions& options) {
@@ -94,17 +101,20 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     std::copy(view.ids.begin(), view.ids.end(),
               batch.ids.begin() + static_cast<std::ptrdiff_t>(r * batch.length));
     batch.lengths.push_back(static_cast<std::int64_t>(view.ids.size()));
-    const Example& example = *view.example;
-    if (!example.label && !example.teacher) continue;
+    if (!view.label && !view.teacher) continue;
     const bool prompt = view.target == Target::kPrompt;
-    const bool safe = example.label.value_or(Risk::kSafe) == Risk::kSafe;
-    const float not_safe = not_safe_target(example, options);
+    const bool safe = view.label.value_or(Risk::kSafe) == Risk::kSafe;
+    const float not_safe = not_safe_target(view, options);
     // What a teacher doubts in a Safe row is Unsafe: it does not tell the two apart.
-    const auto risk = static_cast<std::int64_t>(safe ? Risk::kUnsafe : *example.label);
+    const auto risk = static_cast<std::int64_t>(safe ? Risk::kUnsafe : *view.label);
     const bool own = !prompt && !options.response_class_weights.empty();
     const auto& class_weights = own ? options.response_class_weights : options.class_weights;
-    const auto class_weight = static_cast<float>(
-        class_weights[static_cast<std::size_t>(example.label.value_or(Risk::kSafe))]);
+    const auto weight_of = [&](Risk one) {
+      return static_cast<float>(class_weights[static_cast<std::size_t>(one)]);
+    };
+    const float class_weight = view.label ? weight_of(*view.label)
+                                          : (1.0f - not_safe) * weight_of(Risk::kSafe) +
+                                                not_safe * weight_of(Risk::kUnsafe);
     const auto at = static_cast<std::int64_t>(r * batch.length);
     const std::size_t categories = prompt ? kQueryCategoryCount : kResponseCategoryCount;
     const bool known =
@@ -157,8 +167,9 @@ std::vector<std::pair<std::size_t, std::size_t>> cut_by_tokens(const std::vector
 Result<BatchStream> BatchStream::open(const std::vector<Example>& examples,
                                       const std::vector<std::string>& sources,
                                       const tokens::Tokenizer& tokenizer, const Recipe& recipe,
-                                      std::uint64_t seed) {
+                                      std::uint64_t seed, Teacher teacher) {
   BatchStream stream;
+  stream.teacher_ = std::move(teacher);
   stream.examples_ = &examples;
   stream.sources_ = &sources;
   stream.tokenizer_ = &tokenizer;
@@ -230,11 +241,30 @@ std::uint32_t BatchStream::draw(Random& random, std::vector<std::uint64_t>& draw
   return group.order[drawn[g]++ % group.members.size()];
 }
 
+std::optional<Conversation> BatchStream::spliced(const Example& example, Random& random) const {
+  constexpr int kTries = 4;
+  const auto simple = [](const Example& e) {
+    return e.messages.size() == (e.target == Target::kPrompt ? 1u : 2u);
+  };
+  if (!simple(example)) return std::nullopt;
+  for (int i = 0; i < kTries; ++i) {
+    double left = random.uniform();
+    std::size_t g = 0;
+    while (g + 1 < groups_.size() && left >= groups_[g].weight) left -= groups_[g++].weight;
+    const auto& members = groups_[g].members;
+    const Example& other = (*examples_)[members[random.below(members.size())]];
+    if (other.target != example.target || !simple(other)) continue;
+    Conversation mixed = example.messages;
+    mixed.back().content =
+        splice(example.messages.back().content, other.messages.back().content, random);
+    return mixed;
+  }
+  return std::nullopt;
+}
+
 Result<View> BatchStream::view(const Example& example, Random& random) const {
   const Augmentation& augmentation = recipe_.augmentation;
-  View view{example.sequence.ids,   example.sequence.first_judged,
-            example.sequence.onset, &example,
-            example.target,         example.category};
+  View view = view_of(example);
   // Drawn in any case, so that one option does not shift the random numbers of another.
   const bool to_lower = random.uniform() < augmentation.lower;
   const bool respond = random.uniform() < augmentation.as_response &&
@@ -244,15 +274,26 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
                    example.target == Target::kResponse && example.label == Risk::kSafe &&
                    as_prompt_[example.source] && messages.size() >= 2 &&
                    messages[messages.size() - 2].role == Role::kUser;
-  if (to_lower || respond || ask) {
-    Conversation changed = respond ? as_response(messages, random) : messages;
+  const bool splice = random.uniform() < augmentation.splice && teacher_ && !respond && !ask;
+  std::optional<Conversation> mixed;
+  if (splice) mixed = spliced(example, random);
+  if (to_lower || respond || ask || mixed) {
+    Conversation changed = mixed     ? std::move(*mixed)
+                           : respond ? as_response(messages, random)
+                                     : messages;
+    if (mixed) {
+      view.label.reset();
+      view.category.reset();
+      view.teacher = static_cast<float>(teacher_(changed));
+    }
     if (ask) {
       changed.pop_back();
       view.target = Target::kPrompt;
     }
     if (to_lower) changed = lowered(changed);
     // The question does not show in the spans: they count characters of the last message only.
-    auto sequence = encode_conversation(*tokenizer_, changed, example.unsafe_spans);
+    auto sequence = encode_conversation(
+        *tokenizer_, changed, mixed ? decltype(example.unsafe_spans){} : example.unsafe_spans);
     if (!sequence.ok()) return std::move(sequence).error().with_context(example.id);
     view.ids = std::move(sequence->ids);
     view.first_judged = sequence->first_judged;

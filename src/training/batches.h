@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/random.h"
@@ -43,10 +45,14 @@ struct View {
   std::vector<tokens::TokenId> ids;
   std::size_t first_judged = 0;
   std::optional<std::size_t> onset;
-  const Example* example = nullptr;
   Target target = Target::kPrompt;
+  std::optional<Risk> label;
   std::optional<Category> category;
+  std::optional<float> teacher;
 };
+
+/// The example as it is.
+View view_of(const Example& example);
 
 /// Weight of each judged token of a response of `count` tokens; they sum to 1.
 std::vector<float> token_weights(std::size_t count, const LossOptions& options);
@@ -58,9 +64,9 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
 /// (rule soft_ramp; 1 for the others).
 float label_certainty(std::size_t index, const LossOptions& options);
 
-/// Target for not-Safe of an example: its label, mixed with the teacher's opinion where it has one.
+/// Target for not-Safe: the label, mixed with the teacher's opinion where there is one.
 /// REQUIRES: a label or a teacher.
-float not_safe_target(const Example& example, const LossOptions& options);
+float not_safe_target(const View& view, const LossOptions& options);
 
 /// Lengths are padded up to 16, 24, 32, 48, 64, 96 …: a few shapes that come again and again let
 /// the matrix library keep what it prepared for them, which is worth more than the padding costs.
@@ -69,6 +75,9 @@ std::size_t bucket_length(std::size_t length);
 /// Batches of `budget` padded tokens, from views sorted by length. Returns ranges [begin, end).
 std::vector<std::pair<std::size_t, std::size_t>> cut_by_tokens(const std::vector<View>& sorted,
                                                                std::size_t budget);
+
+/// P(not Safe) of a conversation, in [0, 1].
+using Teacher = std::function<double(const Conversation&)>;
 
 /// An endless stream of batches. Everything in it follows from the seed and the position, so a run
 /// can be taken up again in the middle.
@@ -82,11 +91,12 @@ class BatchStream {
     bool operator==(const Position&) const = default;
   };
 
-  /// Keeps pointers to `examples` and `tokenizer`. Errors: kNotFound (nothing to train on).
+  /// Keeps pointers to `examples` and `tokenizer`. `teacher` judges spliced texts; without one
+  /// nothing is spliced. Errors: kNotFound (nothing to train on).
   static Result<BatchStream> open(const std::vector<Example>& examples,
                                   const std::vector<std::string>& sources,
                                   const tokens::Tokenizer& tokenizer, const Recipe& recipe,
-                                  std::uint64_t seed);
+                                  std::uint64_t seed, Teacher teacher = {});
 
   Result<Batch> next();
   /// Of the next batch.
@@ -104,6 +114,7 @@ class BatchStream {
     std::uint64_t epoch = ~0ULL;
   };
 
+  std::optional<Conversation> spliced(const Example& example, Random& random) const;
   std::uint32_t draw(Random& random, std::vector<std::uint64_t>& drawn);
   Result<View> view(const Example& example, Random& random) const;
   Status fill();
@@ -112,6 +123,7 @@ class BatchStream {
   const std::vector<std::string>* sources_ = nullptr;
   const tokens::Tokenizer* tokenizer_ = nullptr;
   Recipe recipe_;
+  Teacher teacher_;
   std::uint64_t seed_ = 0;
   tokens::TokenId pad_ = 0;
   tokens::TokenId first_control_ = 0;

@@ -59,8 +59,8 @@ std::vector<Score> score_examples(const Network& network, const std::vector<Exam
   std::vector<View> views;
   const std::size_t limit = network.layout().shape.max_position_embeddings;
   for (const auto& example : examples) {
-    View view{
-        example.sequence.ids, example.sequence.first_judged, {}, &example, example.target, {}};
+    View view = view_of(example);
+    view.onset.reset();
     if (view.ids.size() > limit) {
       view.ids.resize(limit);
       view.first_judged = std::min(view.first_judged, limit - 1);

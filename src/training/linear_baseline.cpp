@@ -1,8 +1,10 @@
 #include "training/linear_baseline.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <string_view>
 
@@ -120,23 +122,26 @@ double LinearClassifier::not_safe(const Conversation& messages) const {
   return logistic(sum);
 }
 
-void teach(ExampleSet& examples, const std::vector<double>& source_shares,
-           const LinearOptions& options) {
+Teacher teach(ExampleSet& examples, const std::vector<double>& source_shares,
+              const LinearOptions& options) {
   constexpr std::uint64_t kHalves = 0x68616c76;  // apart from the hashes of features
   const auto half_of = [](const Example& e) { return (hash(e.id, kHalves) >> 17) & 1; };
-  for (auto& e : examples.unlabelled) e.teacher = 0.0f;
-  for (const std::uint64_t half : {0, 1}) {
+  const auto train_half = [&](std::uint64_t half) {
     std::vector<const Example*> rows;
     for (const auto& e : examples.train) {
       if (half_of(e) == half) rows.push_back(&e);
     }
-    const auto model = LinearClassifier::train(rows, source_shares, options);
-    for (auto& e : examples.train) {
-      if (half_of(e) != half) e.teacher = static_cast<float>(model.not_safe(e.messages));
-    }
-    for (auto& e : examples.unlabelled)
-      *e.teacher += static_cast<float>(model.not_safe(e.messages)) / 2;
-  }
+    return LinearClassifier::train(rows, source_shares, options);
+  };
+  const auto models = std::make_shared<const std::array<LinearClassifier, 2>>(
+      std::array<LinearClassifier, 2>{train_half(0), train_half(1)});
+  const Teacher mean = [models](const Conversation& messages) {
+    return ((*models)[0].not_safe(messages) + (*models)[1].not_safe(messages)) / 2;
+  };
+  for (auto& e : examples.train)
+    e.teacher = static_cast<float>((*models)[1 - half_of(e)].not_safe(e.messages));
+  for (auto& e : examples.unlabelled) e.teacher = static_cast<float>(mean(e.messages));
+  return mean;
 }
 
 }  // namespace qwen3guard::training

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "training/batches.h"
 #include "training/examples.h"
 
 namespace qwen3guard::training {
@@ -38,8 +39,9 @@ class LinearClassifier {
 
 /// Gives every row of `examples.train` and `examples.unlabelled` the opinion of a classifier that
 /// was not trained on it: two are trained, each on one half of the rows (by a hash of the id), and
-/// judge the other half; unlabelled rows get the mean of both.
-void teach(ExampleSet& examples, const std::vector<double>& source_shares,
-           const LinearOptions& options);
+/// judge the other half; unlabelled rows get the mean of both, as do the conversations of the
+/// teacher that is returned. It may be asked from several threads.
+Teacher teach(ExampleSet& examples, const std::vector<double>& source_shares,
+              const LinearOptions& options);
 
 }  // namespace qwen3guard::training

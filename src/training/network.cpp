@@ -30,10 +30,23 @@ Network::Network(Layout layout, std::vector<float> weights, Precision precision)
   }
 }
 
+Network::Network(Network& master)
+    : layout_(master.layout_),
+      gradients_(layout_.total, 0.0f),
+      compute_(master.compute_),
+      cosine_(master.cosine_),
+      sine_(master.sine_) {
+  bind(master.weights_.data());
+}
+
 void Network::rebind() {
   QG_CHECK(weights_.size() == layout_.total);
+  bind(weights_.data());
+}
+
+void Network::bind(float* weights) {
   for (const auto& piece : layout_.pieces) {
-    Tensor leaf = at::from_blob(weights_.data() + piece.offset, piece.shape, at::kFloat);
+    Tensor leaf = at::from_blob(weights + piece.offset, piece.shape, at::kFloat);
     leaf.set_requires_grad(true);
     // A gradient that is already there is added to in place: all of them end up in the flat array.
     leaf.mutable_grad() = at::from_blob(gradients_.data() + piece.offset, piece.shape, at::kFloat);

@@ -28,6 +28,9 @@ struct HeadLogits {
 class Network {
  public:
   Network(Layout layout, std::vector<float> weights, Precision precision);
+  /// A replica: the weights of `master`, which must outlive it and keep them where they are while
+  /// the replica works; gradients of its own.
+  explicit Network(Network& master);
   // The leaves point into this object.
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -49,6 +52,7 @@ class Network {
   at::ScalarType compute_type() const { return compute_; }
 
  private:
+  void bind(float* weights);
   const Tensor& leaf(const std::string& name) const { return leaves_.at(name); }
   Tensor multiply(const Tensor& x, const std::string& name) const;
 

@@ -117,6 +117,7 @@ Status read_augmentation(const json& object, Augmentation& a) {
       .share("lower", a.lower)
       .share("replace_tokens", a.replace_tokens)
       .share("random_crop", a.random_crop)
+      .share("splice", a.splice)
       .share("as_response", a.as_response)
       .read("as_response_sources", a.as_response_sources)
       .share("as_prompt", a.as_prompt)
@@ -167,6 +168,7 @@ Status read_optimizer(const json& object, OptimizerOptions& o) {
   section.read("bag_rows", o.bag_rows)
       .read("steps", o.steps)
       .read("tokens_per_step", o.tokens_per_step)
+      .read("batches_per_step", o.batches_per_step)
       .read("learning_rate", o.learning_rate)
       .read("embedding_rate_factor", o.embedding_rate_factor)
       .read("warmup_steps", o.warmup_steps)
@@ -186,8 +188,8 @@ Status read_optimizer(const json& object, OptimizerOptions& o) {
   if (schedule != "cosine" && schedule != "linear")
     section.fail("schedule must be cosine or linear");
   o.cosine = schedule == "cosine";
-  if (o.steps == 0 || o.tokens_per_step == 0)
-    section.fail("steps and tokens_per_step must be positive");
+  if (o.steps == 0 || o.tokens_per_step == 0 || o.batches_per_step == 0)
+    section.fail("steps, tokens_per_step and batches_per_step must be positive");
   return section.finish();
 }
 

@@ -68,6 +68,10 @@ struct Augmentation {
   double replace_tokens = 0.1;
   /// Share of long prompts cut at a random place instead of at the start.
   double random_crop = 0.5;
+  /// Share of single-turn rows whose text becomes a piece of it followed by a piece of another
+  /// row's, judged by the teacher alone (LossOptions::teacher): words are met in more company than
+  /// the sets have.
+  double splice = 0;
   /// Share of prompts of `as_response_sources` shown as the answer to a neutral question: posts
   /// with labels teach the response heads, of which labelled examples are scarce.
   double as_response = 0;
@@ -105,6 +109,9 @@ struct OptimizerOptions {
   std::size_t steps = 1500;
   /// The schedule may be longer than a time limit allows: see TrainOptions::minutes.
   std::size_t tokens_per_step = 8192;
+  /// Batches of `tokens_per_step` padded tokens whose gradients a step averages; they may run on a
+  /// thread each.
+  std::size_t batches_per_step = 1;
   double learning_rate = 2e-3;
   double embedding_rate_factor = 1.0;
   std::size_t warmup_steps = 100;

@@ -1,9 +1,13 @@
 #include "training/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
+#include "base/thread_pool.h"
 #include "base/try.h"
 #include "bytes/atomic_file.h"
 #include "training/bag_start.h"
@@ -56,12 +60,14 @@ class Trainer {
         network_(network),
         stream_(stream),
         state_(std::move(state)),
+        pool_(options.threads),
         eos_(tokenizer.added_token("<|im_end|>").value_or(0)),
         pad_(tokenizer.added_token("<|endoftext|>").value_or(0)) {}
 
   Result<TrainReport> run() {
     const auto& o = recipe_.optimizer;
-    const DropoutRates rates{o.embedding_dropout, o.residual_dropout, o.head_dropout};
+    for (std::size_t i = 1; i < o.batches_per_step; ++i)
+      replicas_.push_back(std::make_unique<Network>(network_));
     const std::size_t first = state_.step;
     auto last = Clock::now();
     while (state_.step < o.steps && !out_of_patience()) {
@@ -70,12 +76,7 @@ class Trainer {
         QG_CHECK_OK(save());
         return report(false);
       }
-      QG_TRY(const Batch batch, stream_.next());
-      const auto seed = static_cast<std::uint32_t>(options_.seed * 0x9E3779B1U + state_.step);
-      const Tensor hidden = network_.hidden(batch_ids(batch), rates, seed);
-      const Tensor loss = batch_loss(network_, hidden, batch, recipe_.loss, rates, seed);
-      const double value = loss.item<double>();
-      loss.backward();
+      QG_TRY(const double value, collect_gradients());
       const double norm = optimizer_step(network_.layout(), o, state_.step, network_.weights(),
                                          network_.gradients(), state_.optimizer);
       if (!std::isfinite(value) || !std::isfinite(norm)) {
@@ -84,7 +85,6 @@ class Trainer {
                          ": loss or gradient is not finite; lower the learning rate"};
       }
       state_.smoothed_loss = state_.step == 0 ? value : 0.98 * state_.smoothed_loss + 0.02 * value;
-      state_.trained_tokens += batch.tokens();
       ++state_.step;
       const auto now = Clock::now();
       state_.seconds += std::chrono::duration<double>(now - last).count();
@@ -104,6 +104,41 @@ class Trainer {
   }
 
  private:
+  /// One forward and backward pass a batch, each on its own replica; leaves the mean gradient with
+  /// the master, summed in the same order whatever the threads. Returns the mean loss.
+  Result<double> collect_gradients() {
+    const auto& o = recipe_.optimizer;
+    const DropoutRates rates{o.embedding_dropout, o.residual_dropout, o.head_dropout};
+    const std::size_t n = o.batches_per_step;
+    std::vector<Batch> batches;
+    for (std::size_t i = 0; i < n; ++i) {
+      QG_TRY(Batch batch, stream_.next());
+      state_.trained_tokens += batch.tokens();
+      batches.push_back(std::move(batch));
+    }
+    std::vector<double> losses(n);
+    const auto work = [&](std::size_t begin, std::size_t end) {
+      if (n > 1) set_threads(1);  // libtorch keeps the number by thread
+      for (std::size_t i = begin; i < end; ++i) {
+        const Network& network = i == 0 ? network_ : *replicas_[i - 1];
+        const auto seed =
+            static_cast<std::uint32_t>(options_.seed * 0x9E3779B1U + state_.step * n + i);
+        const Tensor hidden = network.hidden(batch_ids(batches[i]), rates, seed);
+        const Tensor loss = batch_loss(network, hidden, batches[i], recipe_.loss, rates, seed);
+        losses[i] = loss.item<double>();
+        (loss / static_cast<double>(n)).backward();
+      }
+    };
+    pool_.parallel_for(n, 1, work);
+    auto& sum = network_.gradients();
+    for (auto& replica : replicas_) {
+      auto& own = replica->gradients();
+      for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += own[k];
+      std::ranges::fill(own, 0.0f);
+    }
+    return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(n);
+  }
+
   bool out_of_patience() const {
     const auto& o = recipe_.optimizer;
     return o.patience != 0 && state_.best_step != 0 &&
@@ -172,6 +207,8 @@ class Trainer {
   Network& network_;
   BatchStream& stream_;
   RunState state_;
+  base::ThreadPool pool_;
+  std::vector<std::unique_ptr<Network>> replicas_;
   std::int64_t eos_, pad_;
 };
 
@@ -193,8 +230,8 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
     }
   }
   const Layout layout = make_layout(shape.shape, shape.vocabulary);
-  QG_TRY(BatchStream stream,
-         BatchStream::open(examples.train, examples.sources, tokenizer, recipe, options.seed));
+  QG_TRY(BatchStream stream, BatchStream::open(examples.train, examples.sources, tokenizer, recipe,
+                                               options.seed, options.teacher));
   RunState state;
   const auto saved = options.out / "state.safetensors";
   std::vector<float> weights;
@@ -216,7 +253,7 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
                      options.init.string());
     } else if (recipe.optimizer.bag_rows > 0) {
       QG_TRY(BatchStream bags, BatchStream::open(examples.train, examples.sources, tokenizer,
-                                                 recipe, options.seed ^ 0xBA6));
+                                                 recipe, options.seed ^ 0xBA6, options.teacher));
       double loss = 0;
       QG_CHECK_OK(bag_start(layout, bags, recipe.optimizer.bag_rows, recipe.loss.class_weights,
                             weights,

@@ -9,19 +9,24 @@
 
 #include "qwen3guard/result.h"
 #include "tokens/tokenizer.h"
+#include "training/batches.h"
 #include "training/examples.h"
 #include "training/recipe.h"
 
 namespace qwen3guard::training {
 
 struct TrainOptions {
-  /// Receives state.safetensors, log.jsonl, curves.svg, best/ and final/ (checkpoints without
+  /// Receives state.safetensors, curves.svg, best/ and final/ (checkpoints without
   /// tokenizer).
   std::filesystem::path out;
   std::uint64_t seed = 1;
   Precision precision = Precision::kFloat32;
   /// A Hugging Face checkpoint to start from; empty: random weights.
   std::filesystem::path init;
+  /// For the batches of a step (OptimizerOptions::batches_per_step); the result does not depend on
+  /// it.
+  int threads = 1;
+  Teacher teacher;
   std::size_t save_every = 250;
   /// Stops after this many steps of this call, leaving a state to resume from (0: no stop).
   std::size_t stop_after = 0;

@@ -1,20 +1,17 @@
 #include "training/batches.h"
 
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <set>
 
 #include "support.h"
+#include "tokens/utf8.h"
 #include "training/augment.h"
+#include "training/bag_start.h"
 
 namespace qwen3guard::training {
 namespace {
-
-View view_of(const Example& example) {
-  return {example.sequence.ids,   example.sequence.first_judged,
-          example.sequence.onset, &example,
-          example.target,         example.category};
-}
 
 TEST(Examples, AVerdictIsReadWhereTheTemplateSays) {
   const auto tokenizer = tiny_tokenizer();
@@ -156,7 +153,7 @@ TEST(Batch, ATeacherSoftensLabelsAndJudgesRowsWithoutOne) {
   EXPECT_NEAR(taught.response_flagged[0], 0.75f, 1e-6f);
   float weight = 0;
   for (const auto& judged : taught.responses) weight += judged.weight;
-  EXPECT_NEAR(weight, 3.0f, 1e-5f);
+  EXPECT_NEAR(weight, 0.25f * 3 + 0.75f * 1, 1e-5f);  // between the classes, as its target is
 }
 
 TEST(Batch, LongTextsAreCutWithTheirEndKept) {
@@ -212,6 +209,99 @@ TEST(BatchStream, SharesFollowSizeAndFactor) {
   const auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3);
   ASSERT_TRUE(stream.ok());
   EXPECT_NEAR(stream->source_shares()[1], 0.75, 1e-9);
+}
+
+TEST(BatchStream, SplicedTextsHaveTheTeachersOpinionOnly) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  Recipe recipe = tiny_recipe();
+  recipe.augmentation = {};
+  recipe.augmentation.lower = recipe.augmentation.replace_tokens = 0;
+  recipe.augmentation.splice = 1;
+  std::size_t asked = 0;
+  auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3,
+                                  [&](const Conversation& messages) {
+                                    ++asked;
+                                    return messages.back().role == Role::kUser ? 0.25 : 0.75;
+                                  });
+  ASSERT_TRUE(stream.ok());
+  std::size_t soft = 0, hard = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto batch = stream->next();
+    ASSERT_TRUE(batch.ok());
+    for (const auto& judged : batch->queries) {
+      (judged.certainty == 0.25f ? soft : hard) += 1;
+      EXPECT_TRUE(judged.certainty == 0.25f || judged.certainty == 0 || judged.certainty == 1);
+    }
+    for (const float target : batch->response_flagged)
+      EXPECT_TRUE(target == 0.75f || target == 0 || target == 1) << target;
+  }
+  EXPECT_GT(asked, 0u);
+  // A partner of the same target is not always found in four tries.
+  EXPECT_GT(soft, hard * 4);
+  // Without a teacher nobody could label a splice.
+  auto plain = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3);
+  ASSERT_TRUE(plain.ok());
+  const auto batch = plain->next();
+  ASSERT_TRUE(batch.ok());
+  for (const auto& judged : batch->queries)
+    EXPECT_TRUE(judged.certainty == 0 || judged.certainty == 1);
+}
+
+TEST(BatchStream, SafeAnswersMayBecomeTheirQuestion) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  Recipe recipe = tiny_recipe();
+  recipe.augmentation.as_prompt = 1;
+  recipe.augmentation.as_prompt_sources = {"responses"};
+  auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3);
+  ASSERT_TRUE(stream.ok());
+  std::size_t questions = 0;
+  for (int i = 0; i < 10; ++i) {
+    const auto batch = stream->next();
+    ASSERT_TRUE(batch.ok());
+    for (const float target : batch->response_flagged) EXPECT_EQ(target, 1.0f);
+    questions += batch->queries.size();
+  }
+  EXPECT_GT(questions, 0u);
+}
+
+TEST(Augment, SplicesPiecesOfBothTexts) {
+  Random random(1);
+  for (int i = 0; i < 200; ++i) {
+    const std::string text = splice("a b c d e f", "u v w x y z", random);
+    const auto second = text.find_first_of("uvwxyz");
+    ASSERT_NE(second, std::string::npos) << text;
+    ASSERT_GE(second, 4u) << text;  // at least a third of the first
+    EXPECT_EQ(text.substr(0, second).find_first_not_of("abcdef "), std::string::npos) << text;
+    const std::string chinese = splice("一二三四五六", "甲乙丙", random);
+    EXPECT_GE(chinese.size(), 3u * 2 + 1 + 3);
+    EXPECT_FALSE(tokens::find_invalid_utf8(chinese)) << chinese;
+  }
+  EXPECT_EQ(splice("x", "y", random), "x y");
+  EXPECT_EQ(splice("", "y", random), "y");
+}
+
+TEST(BagStart, LearnsTheWordsAndKeepsTheScale) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 200);
+  auto stream = BatchStream::open(set.train, set.sources, *tokenizer, tiny_recipe(), 3);
+  ASSERT_TRUE(stream.ok());
+  const Layout layout = make_layout(tiny_recipe().model, tokenizer->vocabulary_size());
+  auto weights = initial_weights(layout, 1);
+  double first = 0, last = 0;
+  ASSERT_TRUE(bag_start(layout, *stream, 4000, {1, 1, 1}, weights,
+                        [&](std::size_t row, std::size_t, double loss) {
+                          if (row <= 100) first = loss;
+                          last = loss;
+                        })
+                  .ok());
+  EXPECT_LT(last, first / 2);
+  const Piece& piece = layout.find("embedding");
+  double squares = 0;
+  for (std::size_t i = 0; i < piece.size(); ++i)
+    squares += std::pow(static_cast<double>(weights[piece.offset + i]), 2);
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(piece.size())), piece.initial, 1e-4);
 }
 
 TEST(Augment, LowersAndStripsButKeepsSomething) {

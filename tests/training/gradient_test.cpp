@@ -12,10 +12,7 @@ namespace {
 
 Batch tiny_batch(const std::vector<Example>& examples, const LossOptions& options) {
   std::vector<View> views;
-  for (const auto& e : examples) {
-    views.push_back(
-        {e.sequence.ids, e.sequence.first_judged, e.sequence.onset, &e, e.target, e.category});
-  }
+  for (const auto& e : examples) views.push_back(view_of(e));
   return make_batch(views, 0, options);
 }
 

@@ -12,10 +12,7 @@ class LossTest : public testing::Test {
  protected:
   Batch batch(const std::vector<Example>& examples, const LossOptions& options) const {
     std::vector<View> views;
-    for (const auto& e : examples) {
-      views.push_back(
-          {e.sequence.ids, e.sequence.first_judged, e.sequence.onset, &e, e.target, e.category});
-    }
+    for (const auto& e : examples) views.push_back(view_of(e));
     return make_batch(views, 0, options);
   }
   double norm_of(const Network& net, const std::string& name) const {

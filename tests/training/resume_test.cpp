@@ -76,6 +76,19 @@ TEST_F(ResumeTest, KilledBetweenStatesEqualsUninterrupted) {
             bytes_of(killed.out / "final/model.safetensors"));
 }
 
+TEST_F(ResumeTest, ThreadsDoNotChangeTheResult) {
+  const auto folder = test_folder();
+  recipe_.optimizer.batches_per_step = 3;
+  TrainOptions one, two;
+  one.out = folder / "one";
+  two.out = folder / "two";
+  two.threads = 2;
+  ASSERT_TRUE(train(one).ok());
+  ASSERT_TRUE(train(two).ok());
+  EXPECT_EQ(bytes_of(one.out / "final/model.safetensors"),
+            bytes_of(two.out / "final/model.safetensors"));
+}
+
 TEST_F(ResumeTest, LearnsAndExportsWhatItValidated) {
   const auto folder = test_folder();
   recipe_.optimizer.steps = 120;

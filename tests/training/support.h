@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "tokens/tokenizer.h"
 #include "training/examples.h"
-#include "base/random.h"
 #include "training/recipe.h"
 
 namespace qwen3guard::training {
