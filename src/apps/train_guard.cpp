@@ -57,14 +57,6 @@ training::TrainObserver make_observer() {
   return observer;
 }
 
-Status copy_tokenizer(const std::filesystem::path& tokenizer,
-                      const std::filesystem::path& checkpoint) {
-  if (!std::filesystem::exists(checkpoint)) return {};
-  QG_TRY(const std::string text,
-         bytes::read_file(tokenizer / "tokenizer.json", std::size_t{64} << 20));
-  return bytes::write_file_atomically(checkpoint / "tokenizer.json", text);
-}
-
 /// Adds the linear classifier's opinions, and the unlabelled rows that now have one.
 Result<training::Teacher> learn_from_linear(const training::Recipe& recipe,
                                             const tokens::Tokenizer& tokenizer,
@@ -119,13 +111,12 @@ Status train(Options options) {
               std::to_string(recipe.optimizer.steps) + " " + options.train.init.string();
   const std::string fingerprint = dataset::to_hex(dataset::sha256(identity));
 
+  options.train.tokenizer = options.tokenizer / "tokenizer.json";
   options.train.interrupted = [] { return interrupted != 0; };
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::signal(SIGTERM, [](int) { interrupted = 1; });
   QG_TRY(const auto report, training::train_guard(recipe, fingerprint, *examples, *tokenizer,
                                                   options.train, make_observer()));
-  QG_CHECK_OK(copy_tokenizer(options.tokenizer, options.train.out / "best"));
-  QG_CHECK_OK(copy_tokenizer(options.tokenizer, options.train.out / "final"));
   std::fprintf(
       stderr, "%s after %zu steps, %.1f M tokens, %.1f minutes; best validation %.4f at step %zu\n",
       report.finished ? "finished" : "stopped (run again to go on)", report.steps,

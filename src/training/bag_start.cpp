@@ -34,7 +34,8 @@ std::vector<BagRow> rows_of(const Batch& batch) {
     const std::size_t first = std::max(begin, position > kBagTokens ? position - kBagTokens : 0);
     if (first >= position) return;
     rows.push_back({std::span(batch.ids).subspan(first, position - first), head,
-                    judged.certainty < 0.5f ? 0 : static_cast<std::size_t>(judged.risk)});
+                    static_cast<std::size_t>(std::ranges::max_element(judged.target) -
+                                             judged.target.begin())});
   };
   for (const auto& judged : batch.queries) add(judged, 0);
   for (std::size_t i = 0; i < batch.responses.size(); ++i) {

@@ -90,6 +90,19 @@ float not_safe_target(const View& view, const LossOptions& options) {
   return (1.0f - share) * label + share * *view.teacher;
 }
 
+RiskTarget risk_target(const View& view, const LossOptions& options) {
+  const float not_safe = not_safe_target(view, options);
+  const bool controversial = view.label == Risk::kControversial;
+  RiskTarget target{1.0f - not_safe, controversial ? 0.0f : not_safe,
+                    controversial ? not_safe : 0.0f};
+  if (options.controversial_band <= 0) return target;
+  const auto band = static_cast<float>(options.controversial_band);
+  const float between = std::max(0.0f, 1.0f - std::abs(not_safe - 0.5f) / band);
+  for (float& share : target) share *= 1.0f - between;
+  target[static_cast<std::size_t>(Risk::kControversial)] += between;
+  return target;
+}
+
 Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const LossOptions& options) {
   Batch batch;
   batch.rows = views.size();
@@ -105,8 +118,7 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     const bool prompt = view.target == Target::kPrompt;
     const bool safe = view.label.value_or(Risk::kSafe) == Risk::kSafe;
     const float not_safe = not_safe_target(view, options);
-    // What a teacher doubts in a Safe row is Unsafe: it does not tell the two apart.
-    const auto risk = static_cast<std::int64_t>(safe ? Risk::kUnsafe : *view.label);
+    const RiskTarget target = risk_target(view, options);
     const bool own = !prompt && !options.response_class_weights.empty();
     const auto& class_weights = own ? options.response_class_weights : options.class_weights;
     const auto weight_of = [&](Risk one) {
@@ -121,8 +133,8 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
         !safe && view.category && static_cast<std::size_t>(*view.category) < categories;
     const std::int64_t category = known ? static_cast<std::int64_t>(*view.category) : -1;
     if (prompt) {
-      batch.queries.push_back({at + static_cast<std::int64_t>(view.first_judged), risk, category,
-                               class_weight, not_safe, 0});
+      batch.queries.push_back(
+          {at + static_cast<std::int64_t>(view.first_judged), target, category, class_weight, 0});
       continue;
     }
     const auto sequence = static_cast<std::int64_t>(batch.response_flagged.size());
@@ -134,10 +146,12 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     const auto weights = token_weights(count, rule);
     for (std::size_t i = 0; i < count; ++i) {
       const bool before = view.onset && view.first_judged + i < *view.onset;
-      const float certainty = before ? 0.0f : not_safe * label_certainty(i, rule);
-      batch.responses.push_back({at + static_cast<std::int64_t>(view.first_judged + i), risk,
-                                 before ? -1 : category, weights[i] * class_weight, certainty,
-                                 sequence});
+      const float certainty = before ? 0.0f : label_certainty(i, rule);
+      RiskTarget here = target;
+      for (float& share : here) share *= certainty;
+      here[static_cast<std::size_t>(Risk::kSafe)] += 1.0f - certainty;
+      batch.responses.push_back({at + static_cast<std::int64_t>(view.first_judged + i), here,
+                                 before ? -1 : category, weights[i] * class_weight, sequence});
     }
   }
   return batch;

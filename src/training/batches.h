@@ -2,6 +2,7 @@
 // labels.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -17,6 +18,9 @@
 
 namespace qwen3guard::training {
 
+/// Probabilities to be learned, in class order; they sum to 1.
+using RiskTarget = std::array<float, kRiskCount>;
+
 /// Right-padded ids with the places where losses apply, all as plain arrays.
 struct Batch {
   std::size_t rows = 0;
@@ -26,11 +30,9 @@ struct Batch {
 
   struct Judged {
     std::int64_t position;  // in [rows * length]
-    std::int64_t risk;
+    RiskTarget target;
     std::int64_t category;  // -1: no loss
     float weight;
-    /// Share of the target that is `risk`; the rest is Safe.
-    float certainty;
     std::int64_t sequence;  // responses: number of the response within the batch
   };
   std::vector<Judged> queries;
@@ -67,6 +69,11 @@ float label_certainty(std::size_t index, const LossOptions& options);
 /// Target for not-Safe: the label, mixed with the teacher's opinion where there is one.
 /// REQUIRES: a label or a teacher.
 float not_safe_target(const View& view, const LossOptions& options);
+
+/// The same by class: not-Safe is Controversial where the label says so, else Unsafe; what lies
+/// within `controversial_band` of one half, where label and teacher disagree, becomes Controversial
+/// by degrees (report, section 3.2: rows on which a strict and a loose model disagree).
+RiskTarget risk_target(const View& view, const LossOptions& options);
 
 /// Lengths are padded up to 16, 24, 32, 48, 64, 96 …: a few shapes that come again and again let
 /// the matrix library keep what it prepared for them, which is worth more than the padding costs.

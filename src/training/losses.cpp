@@ -8,41 +8,35 @@ namespace qwen3guard::training {
 namespace {
 
 struct JudgedTensors {
-  Tensor position, risk, category, weight, certainty, sequence;
+  Tensor position, target, category, weight;
 };
 
 JudgedTensors to_tensors(const std::vector<Batch::Judged>& judged) {
   const auto n = static_cast<std::int64_t>(judged.size());
-  JudgedTensors t{at::empty({n}, at::kLong),  at::empty({n}, at::kLong),
-                  at::empty({n}, at::kLong),  at::empty({n}, at::kFloat),
-                  at::empty({n}, at::kFloat), at::empty({n}, at::kLong)};
+  const auto classes = static_cast<std::int64_t>(kRiskCount);
+  JudgedTensors t{at::empty({n}, at::kLong), at::empty({n, classes}, at::kFloat),
+                  at::empty({n}, at::kLong), at::empty({n}, at::kFloat)};
   for (std::int64_t i = 0; i < n; ++i) {
     const auto& one = judged[static_cast<std::size_t>(i)];
     t.position.data_ptr<std::int64_t>()[i] = one.position;
-    t.risk.data_ptr<std::int64_t>()[i] = one.risk;
+    std::ranges::copy(one.target, t.target.data_ptr<float>() + i * classes);
     t.category.data_ptr<std::int64_t>()[i] = one.category;
     t.weight.data_ptr<float>()[i] = one.weight;
-    t.certainty.data_ptr<float>()[i] = one.certainty;
-    t.sequence.data_ptr<std::int64_t>()[i] = one.sequence;
   }
   return t;
 }
 
-/// Sum of weight * cross-entropy to the share `certainty` of the row's risk and the rest of Safe,
-/// with label smoothing over the classes.
+/// Sum of weight * cross-entropy to the targets, with label smoothing over the classes.
 Tensor risk_loss(const Tensor& logits, const JudgedTensors& judged, double smoothing) {
   const Tensor log_p = at::log_softmax(logits, 1);
-  const Tensor of_risk = log_p.gather(1, judged.risk.unsqueeze(1)).squeeze(1);
-  const Tensor of_safe = log_p.select(1, static_cast<std::int64_t>(Risk::kSafe));
-  Tensor loss =
-      (of_risk * judged.certainty + of_safe * (1.0 - judged.certainty)) * -(1.0 - smoothing);
+  Tensor loss = (log_p * judged.target).sum(1) * -(1.0 - smoothing);
   if (smoothing > 0) loss = loss - log_p.mean(1) * smoothing;
   return (loss * judged.weight).sum();
 }
 
 Tensor category_loss(const Tensor& logits, const JudgedTensors& judged) {
   // Where no category counts the weight is zero; index 0 only keeps gather in range.
-  const Tensor counts = judged.category.ge(0).to(at::kFloat) * judged.certainty;
+  const Tensor counts = judged.category.ge(0).to(at::kFloat) * (1.0 - judged.target.select(1, 0));
   const Tensor target = judged.category.clamp_min(0).unsqueeze(1);
   const Tensor log_p = at::log_softmax(logits, 1).gather(1, target).squeeze(1);
   return -(log_p * judged.weight * counts).sum();

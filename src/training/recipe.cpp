@@ -145,6 +145,7 @@ Status read_loss(const json& object, LossOptions& l) {
       .read("class_weights", l.class_weights)
       .read("response_class_weights", l.response_class_weights)
       .share("teacher", l.teacher)
+      .share("controversial_band", l.controversial_band)
       .read("language_model", l.language_model);
   const auto it = kRules.find(rule);
   if (it == kRules.end()) {

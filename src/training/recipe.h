@@ -99,6 +99,9 @@ struct LossOptions {
   /// Share of the target that comes from a linear classifier of the same rows, trained without the
   /// row in question; rows without a label get it alone. 0: labels only.
   double teacher = 0;
+  /// Targets for not-Safe within this distance of one half become Controversial by degrees; 0:
+  /// none.
+  double controversial_band = 0;
   /// Weight of next-token prediction beside the verdicts, on all trained text.
   double language_model = 0;
 };

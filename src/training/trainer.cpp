@@ -98,8 +98,7 @@ class Trainer {
       if (state_.step % o.validate_every == 0 || state_.step == o.steps) QG_CHECK_OK(validate());
       if (state_.step % options_.save_every == 0 || state_.step == o.steps) QG_CHECK_OK(save());
     }
-    QG_CHECK_OK(export_checkpoint(network_.layout(), state_.optimizer.average, eos_, pad_,
-                                  options_.out / "final"));
+    QG_CHECK_OK(write_checkpoint("final"));
     return report(true);
   }
 
@@ -170,10 +169,18 @@ class Trainer {
     if (value > state_.best) {
       state_.best = value;
       state_.best_step = state_.step;
-      QG_CHECK_OK(export_checkpoint(network_.layout(), state_.optimizer.average, eos_, pad_,
-                                    options_.out / "best"));
+      QG_CHECK_OK(write_checkpoint("best"));
     }
     return draw();
+  }
+
+  /// Complete: a kill right after it leaves a checkpoint that can be used.
+  Status write_checkpoint(const char* name) const {
+    const auto folder = options_.out / name;
+    QG_CHECK_OK(export_checkpoint(network_.layout(), state_.optimizer.average, eos_, pad_, folder));
+    if (options_.tokenizer.empty()) return {};
+    QG_TRY(const std::string text, bytes::read_file(options_.tokenizer, std::size_t{64} << 20));
+    return bytes::write_file_atomically(folder / "tokenizer.json", text);
   }
 
   Status draw() const {

@@ -16,9 +16,10 @@
 namespace qwen3guard::training {
 
 struct TrainOptions {
-  /// Receives state.safetensors, curves.svg, best/ and final/ (checkpoints without
-  /// tokenizer).
+  /// Receives state.safetensors, curves.svg, and the checkpoints best/ and final/.
   std::filesystem::path out;
+  /// tokenizer.json, copied into each checkpoint; empty: none.
+  std::filesystem::path tokenizer;
   std::uint64_t seed = 1;
   Precision precision = Precision::kFloat32;
   /// A Hugging Face checkpoint to start from; empty: random weights.

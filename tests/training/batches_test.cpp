@@ -61,13 +61,12 @@ TEST(Batch, LossesAreOnlyWhereTheyBelong) {
   ASSERT_EQ(batch.responses.size(), 4U + 7U);
   for (std::size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(batch.responses[i].category, -1);  // no Jailbreak for responses
-    EXPECT_EQ(batch.responses[i].risk, 2);
+    EXPECT_EQ(batch.responses[i].target, (RiskTarget{0, 0, 1}));
     EXPECT_NEAR(batch.responses[i].weight, 0.5f / 4, 1e-6);  // Controversial counts half
   }
   for (std::size_t i = 4; i < 11; ++i) {
     const bool before = i < 7;  // "ok "
-    EXPECT_EQ(batch.responses[i].certainty, before ? 0.0f : 1.0f) << i;
-    EXPECT_EQ(batch.responses[i].risk, 1) << i;
+    EXPECT_EQ(batch.responses[i].target, (before ? RiskTarget{1, 0, 0} : RiskTarget{0, 1, 0})) << i;
     EXPECT_EQ(batch.responses[i].category, before ? -1 : 0) << i;
     EXPECT_EQ(batch.responses[i].sequence, 1);
   }
@@ -118,9 +117,9 @@ TEST(Batch, SoftRampMovesTheTargetFromSafeToTheLabel) {
   for (std::size_t i = 0; i < 7; ++i) {
     const auto& judged = batch.responses[i];
     EXPECT_EQ(judged.position, static_cast<std::int64_t>(e.sequence.first_judged + i));
-    EXPECT_EQ(judged.risk, 1);
+    EXPECT_EQ(judged.target[2], 0.0f);
     EXPECT_NEAR(judged.weight, 1.0f / 7, 1e-6f);
-    EXPECT_NEAR(judged.certainty, std::min(1.0f, static_cast<float>(i) / 4), 1e-6f);
+    EXPECT_NEAR(judged.target[1], std::min(1.0f, static_cast<float>(i) / 4), 1e-6f);
   }
 }
 
@@ -137,8 +136,8 @@ TEST(Batch, ATeacherSoftensLabelsAndJudgesRowsWithoutOne) {
   // Without a teacher the label stands alone, and a row without either is text only.
   const Batch plain = make_batch({view_of(safe), view_of(unsafe), view_of(unknown)}, 0, options);
   ASSERT_EQ(plain.queries.size(), 2u);
-  EXPECT_EQ(plain.queries[0].certainty, 0.0f);
-  EXPECT_EQ(plain.queries[1].certainty, 1.0f);
+  EXPECT_EQ(plain.queries[0].target[1], 0.0f);
+  EXPECT_EQ(plain.queries[1].target[1], 1.0f);
   EXPECT_TRUE(plain.responses.empty());
 
   safe.teacher = 0.5f;
@@ -146,14 +145,34 @@ TEST(Batch, ATeacherSoftensLabelsAndJudgesRowsWithoutOne) {
   unknown.teacher = 0.75f;
   const Batch taught = make_batch({view_of(safe), view_of(unsafe), view_of(unknown)}, 0, options);
   ASSERT_EQ(taught.queries.size(), 2u);
-  EXPECT_NEAR(taught.queries[0].certainty, 0.2f, 1e-6f);
-  EXPECT_NEAR(taught.queries[1].certainty, 0.7f, 1e-6f);
-  EXPECT_EQ(taught.queries[0].risk, 1);
+  EXPECT_NEAR(taught.queries[0].target[1], 0.2f, 1e-6f);
+  EXPECT_NEAR(taught.queries[1].target[1], 0.7f, 1e-6f);
   ASSERT_EQ(taught.response_flagged.size(), 1u);
   EXPECT_NEAR(taught.response_flagged[0], 0.75f, 1e-6f);
   float weight = 0;
   for (const auto& judged : taught.responses) weight += judged.weight;
   EXPECT_NEAR(weight, 0.25f * 3 + 0.75f * 1, 1e-5f);  // between the classes, as its target is
+}
+
+TEST(Batch, DisagreementIsControversial) {
+  LossOptions options;
+  options.teacher = 0.5;
+  options.controversial_band = 0.25;
+  View view;
+  const auto target = [&](std::optional<Risk> label, float teacher) {
+    view.label = label;
+    view.teacher = teacher;
+    return risk_target(view, options);
+  };
+  EXPECT_EQ(target(Risk::kSafe, 0.0f), (RiskTarget{1, 0, 0}));
+  EXPECT_EQ(target(Risk::kUnsafe, 1.0f), (RiskTarget{0, 1, 0}));
+  EXPECT_EQ(target(Risk::kSafe, 1.0f), (RiskTarget{0, 0, 1}));
+  EXPECT_EQ(target(Risk::kUnsafe, 0.0f), (RiskTarget{0, 0, 1}));
+  EXPECT_EQ(target(std::nullopt, 0.25f), (RiskTarget{0.75f, 0.25f, 0}));
+  EXPECT_EQ(target(Risk::kUnsafe, 0.25f), (RiskTarget{0.1875f, 0.3125f, 0.5f}));
+  EXPECT_EQ(target(Risk::kControversial, 1.0f), (RiskTarget{0, 0, 1}));
+  options.controversial_band = 0;
+  EXPECT_EQ(target(Risk::kSafe, 1.0f), (RiskTarget{0.5f, 0.5f, 0}));
 }
 
 TEST(Batch, LongTextsAreCutWithTheirEndKept) {
@@ -230,8 +249,8 @@ TEST(BatchStream, SplicedTextsHaveTheTeachersOpinionOnly) {
     const auto batch = stream->next();
     ASSERT_TRUE(batch.ok());
     for (const auto& judged : batch->queries) {
-      (judged.certainty == 0.25f ? soft : hard) += 1;
-      EXPECT_TRUE(judged.certainty == 0.25f || judged.certainty == 0 || judged.certainty == 1);
+      (judged.target[1] == 0.25f ? soft : hard) += 1;
+      EXPECT_TRUE(judged.target[1] == 0.25f || judged.target[1] == 0 || judged.target[1] == 1);
     }
     for (const float target : batch->response_flagged)
       EXPECT_TRUE(target == 0.75f || target == 0 || target == 1) << target;
@@ -245,7 +264,7 @@ TEST(BatchStream, SplicedTextsHaveTheTeachersOpinionOnly) {
   const auto batch = plain->next();
   ASSERT_TRUE(batch.ok());
   for (const auto& judged : batch->queries)
-    EXPECT_TRUE(judged.certainty == 0 || judged.certainty == 1);
+    EXPECT_TRUE(judged.target[1] == 0 || judged.target[1] == 1);
 }
 
 TEST(BatchStream, SafeAnswersMayBecomeTheirQuestion) {
