@@ -12,7 +12,7 @@
 #include "apps/conversation_json.h"
 #include "apps/terminal.h"
 #include "apps/verdict_json.h"
-#include "bytes/quote.h"
+#include "bytes/utf8.h"
 #include "tokens/chat_template.h"
 
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "bytes/json.h"
-#include "bytes/quote.h"
+#include "bytes/utf8.h"
 
 using namespace qwen3guard;
 

@@ -5,8 +5,8 @@
 
 #include "base/check.h"
 #include "bytes/describe.h"
-#include "bytes/quote.h"
 #include "bytes/safetensors.h"
+#include "bytes/utf8.h"
 
 using namespace qwen3guard;
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "bytes/utf8.h"
 #include "tokens/bpe_tokenizer.h"
 #include "tokens/text_stream.h"
 #include "tokens/utf8.h"
@@ -91,7 +92,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto stream = TextStream::open(tokenizer, prefix);
   if (!stream.ok()) {
     // The prefix alone may end inside a character that the content completes.
-    require(find_invalid_utf8(prefix.text).has_value());
+    require(qwen3guard::bytes::find_invalid_utf8(prefix.text).has_value());
     return 0;
   }
   Encoding all;

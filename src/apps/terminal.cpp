@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "bytes/utf8.h"
 #include "tokens/utf8.h"
 
 namespace qwen3guard::apps {
@@ -65,7 +66,7 @@ std::string escape_controls(std::string_view text) {
     out += escaped;
   };
   while (!text.empty()) {
-    const std::size_t valid = tokens::find_invalid_utf8(text).value_or(text.size());
+    const std::size_t valid = bytes::find_invalid_utf8(text).value_or(text.size());
     for (const char* p = text.data(); p < text.data() + valid;) {
       const char* const begin = p;
       const char32_t code = tokens::decode_utf8(p);

@@ -10,6 +10,7 @@
 
 #include "bytes/json.h"
 #include "bytes/quote.h"
+#include "bytes/utf8.h"
 #include "qwen3guard/result.h"
 
 namespace qwen3guard::bytes {

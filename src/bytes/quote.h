@@ -4,15 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 
 namespace qwen3guard::bytes {
-
-/// Offset of the first byte that does not begin or continue well-formed UTF-8 (no surrogates, no
-/// overlong forms, nothing above U+10FFFF), or nothing when all of `text` is well-formed.
-std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 
 /// `text` in single quotes, as valid UTF-8 on one line: control characters and bytes that are not
 /// UTF-8 become \xNN, and what is longer than about `max_bytes` is cut and marked with "…".

@@ -9,6 +9,7 @@
 #include "bytes/quote.h"
 #include "bytes/safetensors.h"
 #include "bytes/safetensors_header.h"
+#include "bytes/utf8.h"
 
 namespace qwen3guard::bytes {
 namespace {

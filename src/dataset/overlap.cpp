@@ -1,5 +1,6 @@
 #include "dataset/overlap.h"
 
+#include "bytes/utf8.h"
 #include "tokens/utf8.h"
 
 namespace qwen3guard::dataset {
@@ -23,7 +24,7 @@ bool is_word(char32_t c) {
 /// Hashes of the words. Ill-formed UTF-8 has none: it cannot equal a text of a set.
 std::vector<std::uint64_t> words_of(std::string_view text) {
   std::vector<std::uint64_t> words;
-  if (tokens::find_invalid_utf8(text)) return words;
+  if (bytes::find_invalid_utf8(text)) return words;
   std::uint64_t word = kOffset;
   bool open = false;
   const auto close = [&] {

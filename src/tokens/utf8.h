@@ -1,18 +1,16 @@
-// UTF-8: where it is wrong, and decoding where it is known to be right.
+// UTF-8: refusing what is wrong, and decoding where it is known to be right.
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "bytes/utf8.h"
 #include "qwen3guard/result.h"
 
 namespace qwen3guard::tokens {
 
-/// The first byte of the first ill-formed sequence (overlong forms, surrogates, values past
-/// U+10FFFF and sequences cut short included); nothing if `text` is UTF-8.
-std::optional<std::size_t> find_invalid_utf8(std::string_view text);
+using bytes::is_continuation;
 
 /// kInvalidUtf8 that names the byte, counted from the start of `text` plus `base`.
 Status check_utf8(std::string_view text, std::size_t base = 0);
@@ -20,10 +18,6 @@ Status check_utf8(std::string_view text, std::size_t base = 0);
 /// How many bytes at the end of `text` are the beginning of a character that is not complete (0 to
 /// 3). The rest may still be ill-formed.
 std::size_t incomplete_utf8_tail(std::string_view text);
-
-inline bool is_continuation(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0u) == 0x80u;
-}
 
 /// Bytes of the character whose first byte is `lead`. REQUIRES: `lead` begins a well-formed
 /// character.

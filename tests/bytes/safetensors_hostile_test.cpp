@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include "bytes/quote.h"
 #include "bytes/safetensors.h"
+#include "bytes/utf8.h"
 #include "support.h"
 
 namespace qwen3guard::bytes {

@@ -58,17 +58,6 @@ TEST(Nfc, OneMegabyteOfMarks) {
   EXPECT_EQ(nfc(nfc(text)), nfc(text));
 }
 
-TEST(Utf8, FindsTheFirstBadByte) {
-  EXPECT_FALSE(find_invalid_utf8("").has_value());
-  EXPECT_FALSE(find_invalid_utf8("a\u00e9\u4f60\U0001F600").has_value());
-  EXPECT_EQ(find_invalid_utf8("ab\xff"), 2u);
-  EXPECT_EQ(find_invalid_utf8("ab\xc0\x80"), 2u) << "overlong";
-  EXPECT_EQ(find_invalid_utf8("\xed\xa0\x80"), 0u) << "a surrogate";
-  EXPECT_EQ(find_invalid_utf8("\xf4\x90\x80\x80"), 0u) << "past U+10FFFF";
-  EXPECT_EQ(find_invalid_utf8("\u00e9\xe4\xbd"), 2u) << "cut short";
-  EXPECT_EQ(find_invalid_utf8("\x80"), 0u);
-}
-
 TEST(Utf8, IncompleteTail) {
   const std::string text = "a\U0001F600";
   EXPECT_EQ(incomplete_utf8_tail(text), 0u);
