@@ -1,7 +1,7 @@
 // A text in pieces gives what the text in one piece gives, whatever the vocabulary, the text and
 // the cuts. The input: a byte with the number of merges, two bytes for each (which known strings it
-// joins), two bytes that seed the cuts, a byte that splits the rest into template and content, and
-// the text.
+// joins), two bytes that seed the cuts, a byte that splits the rest into template (with added
+// tokens) and content, and the text.
 
 #include <algorithm>
 #include <cstddef>
@@ -85,7 +85,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   RenderedText whole{text, {}};
   const std::size_t split = std::min(template_size, text.size());
-  if (split > 0) whole.control.push_back({0, split});
+  for (std::size_t at = text.find("<e>"); at < split; at = text.find("<e>", at + 3)) {
+    const std::size_t end = at + (text.substr(at, 4) == "<e>>" ? 4 : 3);
+    if (end <= split) whole.control.push_back({at, end});
+  }
   const auto expected = tokenizer->encode(whole);
 
   const RenderedText prefix{text.substr(0, split), whole.control};

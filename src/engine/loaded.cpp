@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "base/try.h"
+#include "bytes/quote.h"
+#include "tokens/chat_template.h"
 
 namespace qwen3guard::engine {
 
@@ -29,13 +31,12 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
                      " tokens, the model embeds only " + std::to_string(config.vocabulary_size) +
                      "; tokenizer.json and weights do not belong together"};
   }
-  const auto turn_end = loaded->tokenizer_->added_token("<|im_end|>");
-  if (!turn_end) {
-    return Error{ErrorCode::kUnsupported, directory.string() +
-                                              ": the tokenizer has no added token <|im_end|>; expected "
-                                              "the tokenizer of a Qwen3 checkpoint"};
+  // Here, not at the first conversation that needs one: without <think> a Stream model could judge
+  // a prompt and then not its answer, a Gen model nothing.
+  if (Status status = tokens::check_control_tokens(*loaded->tokenizer_); !status.ok()) {
+    return std::move(status).error().with_context(bytes::quote_path(directory));
   }
-  loaded->turn_end_ = *turn_end;
+  loaded->turn_end_ = *loaded->tokenizer_->added_token(tokens::kTurnEnd);
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   loaded->pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads
                                                                          : static_cast<int>(cores));

@@ -17,6 +17,8 @@ namespace qwen3guard::engine {
 /// Thread-safe: the pool serialises the loops of concurrent sessions, all else is const.
 class Loaded {
  public:
+  /// Errors: those of the readers; kCorruptFile and kUnsupported for a tokenizer that does not fit
+  /// the model or lacks a control token of the chat template.
   static Result<std::shared_ptr<const Loaded>> load(const std::filesystem::path& directory,
                                                     const GuardOptions& options);
 

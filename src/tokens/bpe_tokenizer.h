@@ -30,14 +30,13 @@ class BpeTokenizer final : public Tokenizer {
     ByteSpan span;
     TokenId id;
   };
-  /// The added tokens in `span` of `text`: the leftmost first, the longest of those that begin
-  /// together.
-  void find_added(std::string_view text, ByteSpan span, std::vector<AddedMatch>& matches) const;
-  /// kInvalidArgument if the control spans are out of order or outside the text.
-  static Status check_control(const RenderedText& rendered);
+  /// The added tokens that a template wrote. Errors: those of encode(rendered), but for UTF-8.
+  Result<std::vector<AddedMatch>> match_control(const RenderedText& rendered) const;
 
  private:
   explicit BpeTokenizer(Bpe bpe) : bpe_(std::move(bpe)) {}
+  /// The added tokens in `text`: the leftmost first, the longest of those that begin together.
+  std::vector<AddedMatch> find_added(std::string_view text) const;
   Encoding encode_with(std::string_view text, const std::vector<AddedMatch>& matches) const;
   void encode_segment(std::string_view text, std::size_t base, Encoding& out) const;
 

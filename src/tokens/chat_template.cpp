@@ -9,9 +9,6 @@
 namespace qwen3guard::tokens {
 namespace {
 
-constexpr std::string_view kStart = "<|im_start|>", kEnd = "<|im_end|>";
-constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>";
-
 std::string_view strip_left(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of('\n'), text.size()));
   return text;
@@ -44,8 +41,8 @@ Answer split_answer(const Message& message, bool parse_think_tags) {
   const std::size_t first = content.find(kThinkEnd);
   if (!parse_think_tags || first == std::string_view::npos) return {content, {}};
   std::string_view reasoning = strip_right(content.substr(0, first));
-  if (const std::size_t open = reasoning.rfind(kThink); open != std::string_view::npos) {
-    reasoning.remove_prefix(open + kThink.size());
+  if (const std::size_t open = reasoning.rfind(kThinkStart); open != std::string_view::npos) {
+    reasoning.remove_prefix(open + kThinkStart.size());
   }
   return {strip_left(content.substr(content.rfind(kThinkEnd) + kThinkEnd.size())),
           strip_left(reasoning)};
@@ -67,13 +64,26 @@ std::size_t last_query(const Conversation& conversation, bool parse_tags) {
 }
 
 void write_empty_thought(Rendering& out) {
-  out.control(kThink);
+  out.control(kThinkStart);
   out.text("\n\n");
   out.control(kThinkEnd);
   out.text("\n\n");
 }
 
 }  // namespace
+
+Status check_control_tokens(const Tokenizer& tokenizer) {
+  std::string all, missing;
+  for (const std::string_view token : kControlTokens) {
+    (all += all.empty() ? "" : ", ") += token;
+    if (!tokenizer.added_token(token)) (missing += missing.empty() ? "" : ", ") += token;
+  }
+  if (missing.empty()) return {};
+  return Error{ErrorCode::kUnsupported,
+               "the tokenizer has no added token " + missing +
+                   "; expected all control tokens that the chat template writes: " + all +
+                   "; use the tokenizer files of a Qwen3 checkpoint"};
+}
 
 Result<RenderedConversation> render_chatml(const Conversation& conversation,
                                            const ChatMlOptions& options) {
@@ -92,7 +102,7 @@ Result<RenderedConversation> render_chatml(const Conversation& conversation,
                        ") has reasoning_content, which only an assistant's message can have"};
     }
     const std::size_t begin = out.size();
-    out.control(kStart);
+    out.control(kTurnStart);
     out.text(role_name(message.role));
     out.text("\n");
     std::string_view content = message.content;
@@ -100,7 +110,7 @@ Result<RenderedConversation> render_chatml(const Conversation& conversation,
       const Answer answer = split_answer(message, options.parse_think_tags);
       content = answer.content;
       if (i > query && (is_last || !answer.reasoning.empty())) {
-        out.control(kThink);
+        out.control(kThinkStart);
         out.text("\n");
         out.text(strip_right(strip_left(answer.reasoning)));
         out.text("\n");
@@ -113,12 +123,12 @@ Result<RenderedConversation> render_chatml(const Conversation& conversation,
     if (is_last) {
       out.last_content(span, static_cast<std::size_t>(content.data() - message.content.data()));
     }
-    out.control(kEnd);
+    out.control(kTurnEnd);
     out.text("\n");
     out.end_turn(begin);
   }
   if (options.add_generation_prompt) {
-    out.control(kStart);
+    out.control(kTurnStart);
     out.text("assistant\n");
     if (!options.enable_thinking) write_empty_thought(out);
   }
@@ -127,7 +137,7 @@ Result<RenderedConversation> render_chatml(const Conversation& conversation,
 
 RenderedText chatml_answer_opening() {
   Rendering out;
-  out.control(kStart);
+  out.control(kTurnStart);
   out.text("assistant\n");
   write_empty_thought(out);
   return std::move(out).take();
@@ -135,9 +145,9 @@ RenderedText chatml_answer_opening() {
 
 RenderedText chatml_thinking_opening() {
   Rendering out;
-  out.control(kStart);
+  out.control(kTurnStart);
   out.text("assistant\n");
-  out.control(kThink);
+  out.control(kThinkStart);
   out.text("\n");
   return std::move(out).take();
 }
@@ -152,7 +162,7 @@ RenderedText chatml_thinking_to_answer() {
 
 RenderedText chatml_turn_closing() {
   Rendering out;
-  out.control(kEnd);
+  out.control(kTurnEnd);
   out.text("\n");
   return std::move(out).take();
 }

@@ -1,6 +1,7 @@
 // The chat templates of the checkpoints, rendered with the spans that may hold control tokens.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,15 @@ struct RenderedConversation : RenderedText {
   /// the policy's frame, prefix included.
   std::vector<ByteSpan> turns;
 };
+
+/// The control tokens that the templates write. A Gen prompt holds all of them, and so does ChatML
+/// whenever an answer to a query is last: its turn opens with a think block, thinking or not.
+inline constexpr std::string_view kTurnStart = "<|im_start|>", kTurnEnd = "<|im_end|>";
+inline constexpr std::string_view kThinkStart = "<think>", kThinkEnd = "</think>";
+inline constexpr std::array kControlTokens = {kTurnStart, kTurnEnd, kThinkStart, kThinkEnd};
+
+/// kUnsupported, naming what is missing, if `tokenizer` has not all of kControlTokens.
+Status check_control_tokens(const Tokenizer& tokenizer);
 
 struct ChatMlOptions {
   bool add_generation_prompt = false;

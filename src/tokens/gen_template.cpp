@@ -112,7 +112,7 @@ Result<RenderedConversation> render_gen(const Conversation& conversation, GenTem
   }
   const GenVariant& variant = last == Role::kUser ? kQuery : kResponse;
   Rendering out;
-  out.control("<|im_start|>");
+  out.control(kTurnStart);
   out.text(variant.before_conversation);
   for (std::size_t i = 0; i < conversation.size(); ++i) {
     if (flavour == GenTemplate::kCompatible && i > 0 && conversation[i].role == Role::kSystem) {
@@ -127,13 +127,13 @@ Result<RenderedConversation> render_gen(const Conversation& conversation, GenTem
     out.end_turn(begin);
   }
   out.text(variant.after_conversation);
-  out.control("<|im_end|>");
+  out.control(kTurnEnd);
   out.text("\n");
-  out.control("<|im_start|>");
+  out.control(kTurnStart);
   out.text("assistant\n");
-  out.control("<think>");
+  out.control(kThinkStart);
   out.text("\n\n");
-  out.control("</think>");
+  out.control(kThinkEnd);
   out.text("\n\n");
   return std::move(out).take();
 }

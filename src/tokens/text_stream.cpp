@@ -144,13 +144,9 @@ Status TextStream::State::end_segment() {
 }
 
 Status TextStream::State::feed_template(const RenderedText& rendered) {
-  QG_CHECK_OK(BpeTokenizer::check_control(rendered));
+  QG_TRY(const auto matches, tokenizer->match_control(rendered));
   if (pending_seen != pending.size() && !rendered.text.empty()) return end_segment();  // its error
   QG_CHECK_OK(check_utf8(rendered.text, pending_source + pending.size()));
-  std::vector<BpeTokenizer::AddedMatch> matches;
-  for (const ByteSpan& span : rendered.control) {
-    tokenizer->find_added(rendered.text, span, matches);
-  }
   const std::string_view text = rendered.text;
   std::size_t at = 0;
   for (const auto& match : matches) {

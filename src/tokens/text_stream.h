@@ -24,8 +24,8 @@ class TextStream {
  public:
   /// `prefix`: text before the stream with its control spans (its trailing ordinary text can merge
   /// with what follows, for example the "\n\n" after "</think>"). The prefix's own tokens are part
-  /// of the output: the first ids returned begin with them. Errors: kInvalidUtf8, kInvalidArgument
-  /// (control spans).
+  /// of the output: the first ids returned begin with them. Errors: those of
+  /// Tokenizer::encode(prefix).
   static Result<TextStream> open(std::shared_ptr<const Tokenizer> tokenizer,
                                  const RenderedText& prefix);
 
@@ -37,9 +37,9 @@ class TextStream {
   /// start of the prefix) that became stable: no later text can change them. Errors: kInvalidUtf8,
   /// kInvalidState after finish().
   Result<Encoding> append(std::string_view bytes);
-  /// Feeds text that the template writes in the middle, such as the end of the thinking; added
-  /// tokens in its control spans count. Errors: as append(); kInvalidUtf8 if the text so far ends
-  /// inside a character.
+  /// Feeds text that the template writes in the middle, such as the end of the thinking; its
+  /// control spans are added tokens. Errors: as append(), those of Tokenizer::encode(rendered);
+  /// kInvalidUtf8 if the text so far ends inside a character.
   Result<Encoding> append_template(const RenderedText& rendered);
   /// The ids that the unstable tail would have if the text ended here (without the bytes of a
   /// character that is not complete). Never decide on them. Costs time in proportion to the

@@ -45,6 +45,20 @@ class SourceMap {
   std::size_t first_ = 0;  // the first edit that ends after the last start
 };
 
+Status check_spans(const RenderedText& rendered) {
+  std::size_t reached = 0;
+  for (const ByteSpan& span : rendered.control) {
+    if (span.begin < reached || span.end < span.begin || span.end > rendered.text.size()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "control span " + std::to_string(span.begin) + " to " +
+                       std::to_string(span.end) + " is out of order or outside the text of " +
+                       std::to_string(rendered.text.size()) + " bytes"};
+    }
+    reached = span.end;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const std::filesystem::path& directory) {
@@ -111,16 +125,15 @@ Result<std::shared_ptr<const BpeTokenizer>> BpeTokenizer::create(TokenizerSpec s
   return std::shared_ptr<const BpeTokenizer>(std::move(self));
 }
 
-void BpeTokenizer::find_added(std::string_view text, ByteSpan span,
-                              std::vector<AddedMatch>& matches) const {
-  const std::string_view part = text.substr(0, span.end);
-  for (std::size_t at = span.begin;;) {
-    at = added_first_bytes_.size() == 1 ? part.find(added_first_bytes_[0], at)
-                                        : part.find_first_of(added_first_bytes_, at);
-    if (at == std::string_view::npos) return;
+std::vector<BpeTokenizer::AddedMatch> BpeTokenizer::find_added(std::string_view text) const {
+  std::vector<AddedMatch> matches;
+  for (std::size_t at = 0;;) {
+    at = added_first_bytes_.size() == 1 ? text.find(added_first_bytes_[0], at)
+                                        : text.find_first_of(added_first_bytes_, at);
+    if (at == std::string_view::npos) return matches;
     std::size_t next = at + 1;
-    for (const std::size_t i : added_by_first_[static_cast<unsigned char>(part[at])]) {
-      if (part.substr(at).starts_with(added_[i].content)) {
+    for (const std::size_t i : added_by_first_[static_cast<unsigned char>(text[at])]) {
+      if (text.substr(at).starts_with(added_[i].content)) {
         next = at + added_[i].content.size();
         matches.push_back({{at, next}, added_[i].id});
         break;
@@ -130,33 +143,36 @@ void BpeTokenizer::find_added(std::string_view text, ByteSpan span,
   }
 }
 
-Status BpeTokenizer::check_control(const RenderedText& rendered) {
-  std::size_t reached = 0;
+Result<std::vector<BpeTokenizer::AddedMatch>> BpeTokenizer::match_control(
+    const RenderedText& rendered) const {
+  QG_CHECK_OK(check_spans(rendered));
+  std::vector<AddedMatch> matches;
+  matches.reserve(rendered.control.size());
   for (const ByteSpan& span : rendered.control) {
-    if (span.begin < reached || span.end < span.begin || span.end > rendered.text.size()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "control span " + std::to_string(span.begin) + " to " +
-                       std::to_string(span.end) + " is out of order or outside the text of " +
-                       std::to_string(rendered.text.size()) + " bytes"};
+    const auto token = std::string_view(rendered.text).substr(span.begin, span.end - span.begin);
+    const std::optional<TokenId> id = added_token(token);
+    if (!id) {
+      return Error{ErrorCode::kUnsupported,
+                   "byte " + std::to_string(span.begin) +
+                       " of the rendered text: expected the tokenizer to have the control token " +
+                       bytes::quote(token) +
+                       " that the template writes there, found no such added token; use the "
+                       "tokenizer files of a Qwen3 checkpoint"};
     }
-    reached = span.end;
+    matches.push_back({span, *id});
   }
-  return {};
+  return matches;
 }
 
 Result<Encoding> BpeTokenizer::encode(const RenderedText& rendered) const {
-  QG_CHECK_OK(check_control(rendered));
+  QG_TRY(const std::vector<AddedMatch> matches, match_control(rendered));
   QG_CHECK_OK(check_utf8(rendered.text));
-  std::vector<AddedMatch> matches;
-  for (const ByteSpan& span : rendered.control) find_added(rendered.text, span, matches);
   return encode_with(rendered.text, matches);
 }
 
 Result<Encoding> BpeTokenizer::encode(std::string_view text, bool parse_added_tokens) const {
   QG_CHECK_OK(check_utf8(text));
-  std::vector<AddedMatch> matches;
-  if (parse_added_tokens) find_added(text, {0, text.size()}, matches);
-  return encode_with(text, matches);
+  return encode_with(text, parse_added_tokens ? find_added(text) : std::vector<AddedMatch>());
 }
 
 Encoding BpeTokenizer::encode_with(std::string_view text,

@@ -25,9 +25,9 @@ struct ByteSpan {
   bool operator==(const ByteSpan&) const = default;
 };
 
-/// Text of which only some spans may hold control tokens. A template writes it: `control` lists, in
-/// order and without overlap, the spans that the template itself wrote. Everything else is
-/// untrusted: added-token strings in it stay ordinary text.
+/// Text of which only some spans are control tokens. A template writes it: `control` lists, in
+/// order and without overlap, the tokens that the template itself wrote, one a span. Everything
+/// else is untrusted: added-token strings in it stay ordinary text.
 struct RenderedText {
   std::string text;
   std::vector<ByteSpan> control;
@@ -53,9 +53,11 @@ class Tokenizer {
 
   virtual ~Tokenizer() = default;
 
-  /// The safe way: added tokens are recognised only inside `rendered.control`. The whole text is
-  /// normalised, split and merged at once, so content without added-token strings gets exactly the
-  /// reference's ids. Errors: kInvalidUtf8 (says at which byte).
+  /// The safe way: the spans of `rendered.control` are added tokens, nothing else is. The whole
+  /// text is normalised, split and merged at once, so content without added-token strings gets
+  /// exactly the reference's ids. Errors: kInvalidUtf8 (says at which byte), kUnsupported (a
+  /// control token that this tokenizer does not have: it never becomes ordinary text),
+  /// kInvalidArgument (spans out of order or outside the text).
   virtual Result<Encoding> encode(const RenderedText& rendered) const = 0;
   /// Plain text; with `parse_added_tokens`, as the reference does, added-token strings anywhere
   /// become control ids (for trusted text and golden tests only).

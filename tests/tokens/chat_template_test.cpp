@@ -3,6 +3,8 @@
 
 #include "tokens/chat_template.h"
 
+#include <set>
+
 #include "support.h"
 
 namespace qwen3guard::tokens {
@@ -24,6 +26,44 @@ TEST(ChatMl, OnlyTheTemplatesTagsAreControl) {
   for (const ByteSpan& span : rendered.control) control.push_back(part(rendered, span));
   EXPECT_EQ(control, (std::vector<std::string>{"<|im_start|>", "<|im_end|>", "<|im_start|>",
                                                "<think>", "</think>", "<|im_end|>"}));
+}
+
+TEST(ControlTokens, AreWhatTheTemplatesWrite) {
+  const Conversation query = {{Role::kSystem, "s"}, {Role::kUser, "q"}};
+  Conversation answer = query, thinking = query;
+  answer.push_back({Role::kAssistant, "a"});
+  thinking.push_back({Role::kAssistant, "a", "t"});
+  ChatMlOptions prompted;
+  prompted.add_generation_prompt = true;
+  prompted.enable_thinking = false;
+  const auto written = [](const RenderedText& rendered) {
+    std::set<std::string> tokens;
+    for (const ByteSpan& span : rendered.control) tokens.insert(part(rendered, span));
+    return tokens;
+  };
+  const std::set<std::string> all(kControlTokens.begin(), kControlTokens.end());
+  EXPECT_EQ(written(chatml(query)), (std::set<std::string>{"<|im_start|>", "<|im_end|>"}));
+  EXPECT_EQ(written(chatml(answer)), all) << "an answer without thinking";
+  EXPECT_EQ(written(chatml(thinking)), all);
+  EXPECT_EQ(written(chatml(query, prompted)), all);
+  for (const GenTemplate flavour : {GenTemplate::kClean, GenTemplate::kCompatible}) {
+    EXPECT_EQ(written(render_gen(query, flavour).value()), all);
+    EXPECT_EQ(written(render_gen(answer, flavour).value()), all);
+  }
+  for (const RenderedText& piece : {chatml_answer_opening(), chatml_thinking_opening(),
+                                    chatml_thinking_to_answer(), chatml_turn_closing()}) {
+    for (const std::string& token : written(piece)) EXPECT_TRUE(all.contains(token)) << token;
+  }
+}
+
+TEST(ControlTokens, TheErrorNamesWhatIsMissing) {
+  EXPECT_TRUE(check_control_tokens(*golden_tokenizer()).ok());
+  const auto without_think = toy_tokenizer({"<|im_start|>", "<|im_end|>"});
+  const Status status = check_control_tokens(*without_think);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(status.error().message.find("no added token <think>, </think>;"), std::string::npos)
+      << status.error().message;
 }
 
 TEST(ChatMl, ThinkTagsInUntrustedAnswersAreText) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tokens/bpe.h"
+#include "tokens/bpe_tokenizer.h"
 #include "tokens/tokenizer.h"
 #include "tokens/utf8.h"
 
@@ -48,6 +49,17 @@ inline BpeSpec toy_spec(const std::vector<std::pair<std::string, std::string>>& 
     known.push_back(left + right);
   }
   return spec;
+}
+
+/// Bytes, and `added` as added tokens.
+inline std::shared_ptr<const Tokenizer> toy_tokenizer(const std::vector<std::string>& added) {
+  TokenizerSpec spec{toy_spec({}), {}};
+  for (const std::string& token : added) {
+    spec.added.push_back({static_cast<TokenId>(256 + spec.added.size()), token});
+  }
+  auto tokenizer = BpeTokenizer::create(std::move(spec));
+  if (!tokenizer.ok()) throw std::runtime_error(tokenizer.error().message);
+  return std::move(tokenizer).value();
 }
 
 using Random = std::mt19937;

@@ -188,6 +188,17 @@ TEST(TextStream, Errors) {
   EXPECT_EQ(code(ended.append("x")), "invalid_state");
   EXPECT_EQ(code(ended.provisional()), "invalid_state");
 
+  // A tokenizer without think tokens: never their bytes instead.
+  const auto poor = toy_tokenizer({"<|im_start|>", "<|im_end|>"});
+  const auto opened = TextStream::open(poor, chatml_answer_opening());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::kUnsupported);
+  TextStream thinking = open(poor, {});
+  EXPECT_EQ(code(thinking.append("<think>")), "ok");
+  EXPECT_EQ(code(thinking.append_template(chatml_thinking_to_answer())), "unsupported");
+  TextStream closing = open(toy_tokenizer({}), {});
+  EXPECT_EQ(code(closing.finish(chatml_turn_closing())), "unsupported");
+
   const auto reversed = TextStream::open(tokenizer, {"abc", {{2, 3}, {0, 1}}});
   ASSERT_FALSE(reversed.ok());
   EXPECT_EQ(reversed.error().code, ErrorCode::kInvalidArgument);

@@ -108,6 +108,26 @@ TEST(Tokenizer, ContentNeverBecomesAControlToken) {
   }
 }
 
+TEST(Tokenizer, AControlTokenThatIsMissingIsAnErrorNotText) {
+  const auto tokenizer = toy_tokenizer({"<|im_start|>", "<|im_end|>", "<"});
+  const Conversation query = {{Role::kUser, "<think>"}};
+  EXPECT_TRUE(tokenizer->encode(render_chatml(query, {}).value()).ok());
+  Conversation answer = query;
+  answer.push_back({Role::kAssistant, "a"});
+  for (const RenderedText& rendered :
+       {RenderedText(render_chatml(answer, {}).value()),
+        RenderedText(render_gen(query, GenTemplate::kClean).value()), chatml_thinking_opening()}) {
+    const auto encoding = tokenizer->encode(rendered);
+    ASSERT_FALSE(encoding.ok());
+    EXPECT_EQ(encoding.error().code, ErrorCode::kUnsupported);
+    EXPECT_NE(encoding.error().message.find("'<think>'"), std::string::npos)
+        << encoding.error().message;
+  }
+  const auto parts = tokenizer->encode(RenderedText{"<|im_end|><|im_end|>", {{0, 20}}});
+  ASSERT_FALSE(parts.ok()) << "two tokens in one span";
+  EXPECT_EQ(parts.error().code, ErrorCode::kUnsupported);
+}
+
 TEST(Tokenizer, ContentWithoutControlStringsHasTheReferencesIds) {
   // What the reference does: added tokens anywhere, here only the template's own.
   const auto tokenizer = golden_tokenizer();
