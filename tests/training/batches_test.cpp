@@ -5,8 +5,8 @@
 #include <numeric>
 #include <set>
 
+#include "bytes/utf8.h"
 #include "support.h"
-#include "tokens/utf8.h"
 #include "training/augment.h"
 #include "training/bag_start.h"
 
@@ -295,7 +295,7 @@ TEST(Augment, SplicesPiecesOfBothTexts) {
     EXPECT_EQ(text.substr(0, second).find_first_not_of("abcdef "), std::string::npos) << text;
     const std::string chinese = splice("一二三四五六", "甲乙丙", random);
     EXPECT_GE(chinese.size(), 3u * 2 + 1 + 3);
-    EXPECT_FALSE(tokens::find_invalid_utf8(chinese)) << chinese;
+    EXPECT_FALSE(bytes::find_invalid_utf8(chinese)) << chinese;
   }
   EXPECT_EQ(splice("x", "y", random), "x y");
   EXPECT_EQ(splice("", "y", random), "y");
