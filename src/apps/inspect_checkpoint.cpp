@@ -22,6 +22,7 @@
 #include "heads/stream_heads.h"
 #include "model/config.h"
 #include "model/model.h"
+#include "tokens/chat_template.h"
 #include "tokens/tokenizer.h"
 
 namespace qwen3guard::apps {
@@ -211,11 +212,11 @@ void describe_tokenizer(const std::filesystem::path& directory, const model::Mod
   }
   const std::size_t size = (*tokenizer)->vocabulary_size();
   std::string text = std::to_string(size) + " tokens";
-  for (const char* name : {"<|im_start|>", "<|im_end|>", "<think>", "</think>", "<|endoftext|>"}) {
+  for (const std::string_view name : tokens::kControlTokens) {
     if (const auto id = (*tokenizer)->added_token(name)) {
-      text += std::string(", ") + name + " " + std::to_string(*id);
+      text += ", " + std::string(name) + " " + std::to_string(*id);
     } else {
-      inspection.problems.push_back(std::string("tokenizer: the added token ") + name +
+      inspection.problems.push_back("tokenizer: the added token " + std::string(name) +
                                     " is missing; the chat template needs it");
     }
   }

@@ -239,10 +239,15 @@ void BatchStream::seek(Position position) {
   filled_ = false;
 }
 
-std::uint32_t BatchStream::draw(Random& random, std::vector<std::uint64_t>& drawn) {
+std::size_t BatchStream::pick_group(Random& random) const {
   double left = random.uniform();
   std::size_t g = 0;
   while (g + 1 < groups_.size() && left >= groups_[g].weight) left -= groups_[g++].weight;
+  return g;
+}
+
+std::uint32_t BatchStream::draw(Random& random, std::vector<std::uint64_t>& drawn) {
+  const std::size_t g = pick_group(random);
   Group& group = groups_[g];
   // Each pass over a group is a new permutation, so every example comes up equally often.
   const std::uint64_t epoch = drawn[g] / group.members.size();
@@ -262,10 +267,7 @@ std::optional<Conversation> BatchStream::spliced(const Example& example, Random&
   };
   if (!simple(example)) return std::nullopt;
   for (int i = 0; i < kTries; ++i) {
-    double left = random.uniform();
-    std::size_t g = 0;
-    while (g + 1 < groups_.size() && left >= groups_[g].weight) left -= groups_[g++].weight;
-    const auto& members = groups_[g].members;
+    const auto& members = groups_[pick_group(random)].members;
     const Example& other = (*examples_)[members[random.below(members.size())]];
     if (other.target != example.target || !simple(other)) continue;
     Conversation mixed = example.messages;

@@ -121,6 +121,8 @@ class BatchStream {
     std::uint64_t epoch = ~0ULL;
   };
 
+  /// By the groups' weights.
+  std::size_t pick_group(Random& random) const;
   std::optional<Conversation> spliced(const Example& example, Random& random) const;
   std::uint32_t draw(Random& random, std::vector<std::uint64_t>& drawn);
   Result<View> view(const Example& example, Random& random) const;
