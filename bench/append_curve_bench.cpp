@@ -44,7 +44,8 @@ int main(int argc, char** argv) {
   std::int32_t next = 0;
   const auto append = [&](std::size_t count) {
     std::vector<std::int32_t> ids(count);
-    for (std::int32_t& id : ids) id = next = (next * 31 + 7) % static_cast<std::int32_t>(config.vocabulary_size);
+    for (std::int32_t& id : ids)
+      id = next = (next * 31 + 7) % static_cast<std::int32_t>(config.vocabulary_size);
     states.resize(count * config.hidden_size);
     const auto start = Clock::now();
     const Status status = model.forward(ids, cache, workspace, pool, states);
@@ -55,8 +56,8 @@ int main(int argc, char** argv) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   };
 
-  std::printf("isa %s, threads %d, layers %zu, hidden %zu\n", kernels::active_kernels().name, pool.threads(),
-              config.layers, config.hidden_size);
+  std::printf("isa %s, threads %d, layers %zu, hidden %zu\n", kernels::active_kernels().name,
+              pool.threads(), config.layers, config.hidden_size);
   std::printf("%8s %14s %20s %10s\n", "depth", "1 token, ms", "16 tokens, ms/token", "vs 32");
   double first = 0;
   for (std::size_t depth = 32; depth <= 4096 && depth + 16 <= config.max_positions; depth *= 2) {

@@ -26,7 +26,8 @@ function(qg_add_library name)
 endfunction()
 
 # qg_add_test(tokens SOURCES a_test.cpp … DEPENDS tokens …): one GoogleTest program a folder, listed by
-# ctest test by test. Test data is found through QG_TEST_DATA (tests/golden) and QG_SOURCE_DIR.
+# ctest test by test. Test data is found through QG_TEST_DATA (tests/golden) and QG_SOURCE_DIR. Compiling
+# a test takes longer than running it, so tests are optimised little; what they test is optimised fully.
 function(qg_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
   list(TRANSFORM ARG_DEPENDS PREPEND qg_)
@@ -36,6 +37,7 @@ function(qg_add_test name)
   target_compile_definitions(${name}_test PRIVATE QG_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/golden"
                                                   QG_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                                   QG_BUILD_DIR="${CMAKE_BINARY_DIR}")
+  target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
   add_test(NAME ${name} COMMAND ${name}_test)
 endfunction()
 

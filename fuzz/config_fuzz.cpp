@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (config.error().message.empty()) std::abort();
     return 0;
   }
-  if (config->heads % config->kv_heads != 0 || config->head_dim % 2 != 0 || config->hidden_size == 0) {
+  if (config->heads % config->kv_heads != 0 || config->head_dim % 2 != 0 ||
+      config->hidden_size == 0) {
     std::abort();
   }
   return 0;

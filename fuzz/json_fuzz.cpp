@@ -1,7 +1,8 @@
-// Any bytes as JSON: an error, or a value that survives being written and read again. What the plain
-// library refuses is refused here too.
+// Any bytes as JSON: an error, or a value that survives being written and read again. What the
+// plain library refuses is refused here too.
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/check.h"

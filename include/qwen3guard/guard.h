@@ -67,9 +67,9 @@ struct JudgedToken {
   TokenLabel label;  // what the policy makes of it, before debouncing
 };
 
-/// One conversation that is being judged while its answer is written (Stream models). Owns its KV cache;
-/// use it from one thread at a time, different sessions from different threads. After an error in
-/// append() or finish() the response cannot be judged further: treat it as not safe.
+/// One conversation that is being judged while its answer is written (Stream models). Owns its KV
+/// cache; use it from one thread at a time, different sessions from different threads. After an
+/// error in append() or finish() the response cannot be judged further: treat it as not safe.
 class Session {
  public:
   Session(Session&&) noexcept;
@@ -79,8 +79,9 @@ class Session {
   /// The verdict on the last user message, read at its <|im_end|>.
   const Verdict& prompt() const;
 
-  /// Takes more text of the answer, cut anywhere (also inside a character), and judges the tokens that no
-  /// later text can change. Errors: kInvalidUtf8, kTooLong, kInvalidState (finished), kNonFinite.
+  /// Takes more text of the answer, cut anywhere (also inside a character), and judges the tokens
+  /// that no later text can change. Errors: kInvalidUtf8, kTooLong, kInvalidState (finished),
+  /// kNonFinite.
   Result<std::vector<JudgedToken>> append(std::string_view text);
   /// The same for the thinking that precedes the answer. kInvalidState once the answer has begun.
   Result<std::vector<JudgedToken>> append_thinking(std::string_view text);
@@ -97,12 +98,13 @@ class Session {
   /// Bytes of the answer received but not judged yet, because later text may change their tokens.
   std::size_t held_bytes() const;
 
-  /// Forgets the answer from judged token `index` on, also after finish(). Tokens before it whose text
-  /// could merge with a new continuation are held back again, and judged anew with it.
+  /// Forgets the answer from judged token `index` on, also after finish(). Tokens before it whose
+  /// text could merge with a new continuation are held back again, and judged anew with it.
   Status roll_back(std::size_t index);
 
-  /// Starts the next exchange: the finished answer joins the conversation, `message` is judged as its
-  /// prompt. Equals opening a session with the whole conversation. kInvalidState before finish().
+  /// Starts the next exchange: the finished answer joins the conversation, `message` is judged as
+  /// its prompt. Equals opening a session with the whole conversation. kInvalidState before
+  /// finish().
   Status next_turn(Message message);
 
  private:
@@ -114,17 +116,18 @@ class Session {
 /// A loaded checkpoint; const, cheap to copy, shared between threads.
 class Guard {
  public:
-  /// `directory` holds config.json, *.safetensors and tokenizer.json as published. Errors name the file,
-  /// what was expected and what was found.
-  static Result<Guard> load(const std::filesystem::path& directory, const GuardOptions& options = {});
+  /// `directory` holds config.json, *.safetensors and tokenizer.json as published. Errors name the
+  /// file, what was expected and what was found.
+  static Result<Guard> load(const std::filesystem::path& directory,
+                            const GuardOptions& options = {});
 
   Mode mode() const;
   std::size_t max_positions() const;
   /// The checkpoint's own name for a category, else the official one.
   std::string category_label(Target target, Category category) const;
 
-  /// Judges the last message of a conversation: the prompt if it is the user's, the response if it is the
-  /// assistant's.
+  /// Judges the last message of a conversation: the prompt if it is the user's, the response if it
+  /// is the assistant's.
   Result<Verdict> moderate(const Conversation& conversation, const Policy& policy) const;
 
   /// Opens a conversation whose last message is the user's. kUnsupported for Gen models.

@@ -21,8 +21,8 @@ class Policy {
   };
   struct Rule {
     Decision action = Decision::kBlock;
-    /// Flag at P(Unsafe) (loose) or P(Unsafe) + P(Controversial) (strict) of at least this; none: when
-    /// the most probable class says so.
+    /// Flag at P(Unsafe) (loose) or P(Unsafe) + P(Controversial) (strict) of at least this; none:
+    /// when the most probable class says so.
     std::optional<float> threshold;
   };
   using Rules = std::array<Rule, kQueryCategoryCount>;
@@ -41,7 +41,8 @@ class Policy {
     return target == Target::kPrompt ? prompt_rules_ : response_rules_;
   }
 
-  /// The policy's first step, before debouncing: the rule of the token's most probable category decides.
+  /// The policy's first step, before debouncing: the rule of the token's most probable category
+  /// decides.
   TokenLabel label(const TokenVerdict& token, Target target) const;
 
  private:

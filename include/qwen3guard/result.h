@@ -1,5 +1,5 @@
-// Errors as values. Anything that input can cause (a file, a message, an option) comes back as an Error;
-// only our own bugs abort. Libraries never print.
+// Errors as values. Anything that input can cause (a file, a message, an option) comes back as an
+// Error; only our own bugs abort. Libraries never print.
 #pragma once
 
 #include <string>

@@ -68,8 +68,8 @@ enum class DebounceRule {
 std::string_view debounce_rule_name(DebounceRule rule);  // "paper", "official-eval"
 std::optional<DebounceRule> parse_debounce_rule(std::string_view name);
 
-/// Where a response was flagged: the token's index in the response (from 0, thinking included), and where
-/// that token starts in the original text of the message, in bytes and in code points.
+/// Where a response was flagged: the token's index in the response (from 0, thinking included), and
+/// where that token starts in the original text of the message, in bytes and in code points.
 struct FlagPosition {
   std::size_t token = 0;
   std::size_t byte = 0;
@@ -80,7 +80,7 @@ struct FlagPosition {
 
 /// The judgement of one token of a response, or of a whole prompt.
 struct TokenVerdict {
-  Risk risk = Risk::kSafe;  // the model's own class: the most probable one
+  Risk risk = Risk::kSafe;           // the model's own class: the most probable one
   std::optional<Category> category;  // the most probable category; none when Safe
   RiskProbabilities probabilities;
   /// Softmax over the 9 (prompt) or 8 (response) categories.
@@ -98,7 +98,8 @@ struct Verdict {
   std::optional<FlagPosition> flagged;
   Decision decision = Decision::kAllow;
   std::size_t tokens = 0;  // tokens the model read for this conversation
-  bool window_slid = false;  // the response outgrew the model and was judged through a sliding window
+  bool window_slid =
+      false;  // the response outgrew the model and was judged through a sliding window
 };
 
 }  // namespace qwen3guard

@@ -1,6 +1,7 @@
 #include "apps/conversation_json.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 

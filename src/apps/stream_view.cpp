@@ -1,5 +1,6 @@
 #include "apps/stream_view.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/verdict_json.h"

@@ -5,7 +5,6 @@
 #include "apps/train_commands.h"
 #include "base/try.h"
 #include "bytes/atomic_file.h"
-#include "dataset/selection.h"
 #include "tokens/tokenizer.h"
 #include "training/evaluate.h"
 
@@ -64,13 +63,7 @@ Status evaluate(const Options& options) {
     std::vector<training::Example> all;
     for (const auto& [name, count] : benign_sets()) {
       QG_TRY(const auto entry, dataset::find_dataset(index, name));
-      QG_TRY(auto examples,
-             training::load_set(entry, dataset::Split::kTrain, categories, *tokenizer));
-      std::erase_if(examples, [](const auto& e) { return e.target != Target::kPrompt; });
-      std::vector<std::string> ids;
-      for (const auto& e : examples) ids.push_back(e.id);
-      const auto chosen = dataset::smallest_by_hash(std::move(ids), count);
-      std::erase_if(examples, [&](const auto& e) { return !chosen.contains(e.id); });
+      QG_TRY(auto examples, training::load_benign(entry, count, categories, *tokenizer));
       add(name + " (benign)", examples);
       all.insert(all.end(), std::make_move_iterator(examples.begin()),
                  std::make_move_iterator(examples.end()));
@@ -112,8 +105,10 @@ void add_evaluate_command(CLI::App& app, Command& run) {
       ->required();
   command->add_option("--categories", options->categories,
                       "Category table, for the share of right categories");
-  command->add_option("--sets", options->sets,
-                      "Sets to evaluate (split test); default: the guard's table");
+  command
+      ->add_option("--sets", options->sets,
+                   "Sets to evaluate (split test), after commas; default: the guard's table")
+      ->delimiter(',');
   command->add_flag("!--no-benign", options->benign, "Leave the benign prompts out");
   command->add_option("--json", options->json, "Also write the figures to this file");
   command->add_option("--precision", options->precision, "fp32 or bf16")

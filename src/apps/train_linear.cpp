@@ -4,7 +4,6 @@
 
 #include "apps/train_commands.h"
 #include "base/try.h"
-#include "dataset/selection.h"
 #include "tokens/tokenizer.h"
 #include "training/batches.h"
 #include "training/figures.h"
@@ -25,6 +24,11 @@ Status run_linear(const Options& options) {
   QG_TRY(const auto tokenizer, tokens::Tokenizer::load(options.tokenizer));
   QG_TRY(const auto categories, dataset::CategoryMap::read(recipe.categories));
   QG_TRY(const auto index, dataset::read_dataset_indexes(options.data));
+  std::vector<dataset::DatasetEntry> test_sets;  // looked up before minutes of training
+  for (const auto& name : options.sets.empty() ? default_test_sets() : options.sets) {
+    QG_TRY(auto entry, dataset::find_dataset(index, name));
+    test_sets.push_back(std::move(entry));
+  }
   QG_TRY(const auto examples,
          training::load_examples(index, recipe.data, categories, *tokenizer, nullptr));
   QG_TRY(const auto stream,
@@ -45,21 +49,15 @@ Status run_linear(const Options& options) {
     }
     table[name] = training::figures(pointers, scores);
   };
-  for (const auto& name : options.sets.empty() ? default_test_sets() : options.sets) {
-    QG_TRY(const auto entry, dataset::find_dataset(index, name));
+  for (const auto& entry : test_sets) {
     QG_TRY(auto rows, training::load_set(entry, dataset::Split::kTest, categories, *tokenizer));
     std::erase_if(rows, [](const auto& e) { return !e.label; });
-    add(name, rows);
+    add(entry.name, rows);
   }
   for (const auto& [name, count] : benign_sets()) {
     const auto entry = dataset::find_dataset(index, name);
     if (!entry.ok()) continue;
-    QG_TRY(auto rows, training::load_set(*entry, dataset::Split::kTrain, categories, *tokenizer));
-    std::erase_if(rows, [](const auto& e) { return e.target != Target::kPrompt; });
-    std::vector<std::string> ids;
-    for (const auto& e : rows) ids.push_back(e.id);
-    const auto chosen = dataset::smallest_by_hash(std::move(ids), count);
-    std::erase_if(rows, [&](const auto& e) { return !chosen.contains(e.id); });
+    QG_TRY(const auto rows, training::load_benign(*entry, count, categories, *tokenizer));
     add(name + " (benign)", rows);
   }
   std::printf("%s", training::format_figures(table).c_str());
@@ -81,8 +79,10 @@ void add_linear_command(CLI::App& app, Command& run) {
       ->add_option("--tokenizer", options->tokenizer,
                    "Folder with tokenizer.json (the reader wants one)")
       ->required();
-  command->add_option("--sets", options->sets,
-                      "Sets to evaluate (split test); default: the guard's table");
+  command
+      ->add_option("--sets", options->sets,
+                   "Sets to evaluate (split test), after commas; default: the guard's table")
+      ->delimiter(',');
   command->add_option("--epochs", options->linear.epochs, "Passes over the rows")
       ->capture_default_str();
   command->add_option("--buckets-log2", options->linear.buckets_log2, "Weights: 2 to this power")

@@ -31,20 +31,18 @@ Result<dataset::OverlapFilter> evaluation_text(const std::filesystem::path& fold
   for (const auto& entry : index) {
     const auto benign =
         std::ranges::find(benign_sets(), entry.name, &std::pair<std::string, std::size_t>::first);
-    std::map<std::string, std::string> prompts;
-    std::vector<std::string> ids;
+    std::vector<dataset::LabelledConversation> prompts;
     QG_CHECK_OK(dataset::read_dataset(entry, [&](dataset::LabelledConversation row) -> Status {
       if (row.split == dataset::Split::kTest) {
         for (const auto& message : row.messages) filter.add(message.content);
       } else if (benign != benign_sets().end() && row.target == Target::kPrompt) {
-        ids.push_back(row.id);
-        prompts.emplace(row.id, row.messages.back().content);
+        prompts.push_back(std::move(row));
       }
       return {};
     }));
     if (benign == benign_sets().end()) continue;
-    for (const auto& id : dataset::smallest_by_hash(std::move(ids), benign->second))
-      filter.add(prompts.at(id));
+    dataset::keep_smallest_by_hash(prompts, benign->second);
+    for (const auto& row : prompts) filter.add(row.messages.back().content);
   }
   return filter;
 }
@@ -77,8 +75,15 @@ Status synthesise(const Options& options) {
   std::error_code failure;
   std::filesystem::create_directories(options.out, failure);
   OrderedJson index = OrderedJson::array();
+  std::map<std::string, std::filesystem::path> written;
   for (const auto& path : options.grammars) {
     QG_TRY(const auto grammar, dataset::Grammar::read(path));
+    const auto [first, fresh] = written.emplace(grammar.name(), path);
+    if (!fresh) {
+      return Error{ErrorCode::kInvalidArgument,
+                   path.string() + ": the name \"" + grammar.name() + "\" is that of " +
+                       first->second.string() + ", whose rows would be overwritten; rename one"};
+    }
     const auto rows = grammar.expand(options.seed);
     std::string text;
     std::map<std::string, std::size_t> labels;

@@ -1,6 +1,7 @@
 #include "apps/verdict_json.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 namespace qwen3guard::apps {
 

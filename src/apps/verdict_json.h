@@ -1,7 +1,7 @@
 // Verdicts and errors as JSON: docs/formats/moderation.md.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "qwen3guard/guard.h"

@@ -7,8 +7,8 @@
 namespace qwen3guard::base {
 namespace {
 
-// About 20 microseconds: longer than the gap between two loops of one forward pass, far shorter than a
-// scheduler tick.
+// About 20 microseconds: longer than the gap between two loops of one forward pass, far shorter
+// than a scheduler tick.
 constexpr int kSpins = 2000;
 
 void pause() {

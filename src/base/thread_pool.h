@@ -22,15 +22,18 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls body(begin, end) for disjoint ranges that cover [0, count), about `grain` long each, from
-  /// the pool's threads and the caller's; returns when all are done. Calls from several threads take
-  /// turns. `body` must not call the pool again and must not throw.
+  /// Calls body(begin, end) for disjoint ranges that cover [0, count), about `grain` long each,
+  /// from the pool's threads and the caller's; returns when all are done. Calls from several
+  /// threads take turns. `body` must not call the pool again and must not throw.
   template <typename Body>
   void parallel_for(std::size_t count, std::size_t grain, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
-    run(count, grain, [](void* context, std::size_t begin, std::size_t end) {
-      (*static_cast<Plain*>(context))(begin, end);
-    }, const_cast<std::remove_const_t<Plain>*>(&body));
+    run(
+        count, grain,
+        [](void* context, std::size_t begin, std::size_t end) {
+          (*static_cast<Plain*>(context))(begin, end);
+        },
+        const_cast<std::remove_const_t<Plain>*>(&body));
   }
 
  private:

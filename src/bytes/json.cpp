@@ -1,6 +1,7 @@
 #include "bytes/json.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>

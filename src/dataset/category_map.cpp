@@ -1,5 +1,7 @@
 #include "dataset/category_map.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/try.h"
 #include "bytes/json.h"
 

@@ -20,9 +20,10 @@ class CategoryMap {
   /// included.
   static Result<CategoryMap> read(const std::filesystem::path& path);
 
-  /// Our category of a row, or none. A set without an entry in the table uses our own names. Where several names map, the last wins (sets go from general
-  /// to specific), except that Jailbreak wins for a prompt: it says how the text attacks, which the
-  /// others do not. Jailbreak never applies to a response.
+  /// Our category of a row, or none. A set without an entry in the table uses our own names. Where
+  /// several names map, the last wins (sets go from general to specific), except that Jailbreak
+  /// wins for a prompt: it says how the text attacks, which the others do not. Jailbreak never
+  /// applies to a response.
   std::optional<Category> category(const LabelledConversation& row) const;
   /// Whether the table has an entry, be it null, for this name of this set.
   bool knows(const std::string& source, const std::string& name) const;

@@ -30,4 +30,14 @@ bool is_held_out(std::string_view id, std::uint32_t modulus);
 /// The `count` ids with the smallest SHA-256, of those given.
 std::set<std::string> smallest_by_hash(std::vector<std::string> ids, std::size_t count);
 
+/// Keeps the `count` rows whose `id` has the smallest SHA-256, in their order.
+template <typename Row>
+void keep_smallest_by_hash(std::vector<Row>& rows, std::size_t count) {
+  if (rows.size() <= count) return;
+  std::vector<std::string> ids;
+  for (const Row& row : rows) ids.push_back(row.id);
+  const auto chosen = smallest_by_hash(std::move(ids), count);
+  std::erase_if(rows, [&](const Row& row) { return !chosen.contains(row.id); });
+}
+
 }  // namespace qwen3guard::dataset

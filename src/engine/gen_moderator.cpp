@@ -32,24 +32,28 @@ class GenReading {
     return heads::read_tokens(loaded_->model(), ids, state_, workspace_, loaded_->pool());
   }
 
-  // The probability of each of `labels` as what follows `answer` (text forced after the prompt so far).
-  // The ids of a label are those that it has in place, after `answer`.
+  // The probability of each of `labels` as what follows `answer` (text forced after the prompt so
+  // far). The ids of a label are those that it has in place, after `answer`.
   Result<std::vector<float>> score(const std::string& answer, std::span<const std::string> labels) {
     QG_TRY(const Ids forced, encode(answer));
     std::vector<Ids> continuations;
     for (const std::string& label : labels) {
       QG_TRY(const Ids whole, encode(answer + label));
-      if (whole.size() <= forced.size() || !std::equal(forced.begin(), forced.end(), whole.begin())) {
-        return Error{ErrorCode::kUnsupported, "with this tokenizer the label \"" + label +
-                                                  "\" merges with the text before it; use gen method greedy"};
+      if (whole.size() <= forced.size() ||
+          !std::equal(forced.begin(), forced.end(), whole.begin())) {
+        return Error{ErrorCode::kUnsupported,
+                     "with this tokenizer the label \"" + label +
+                         "\" merges with the text before it; use gen method greedy"};
       }
-      continuations.emplace_back(whole.begin() + static_cast<std::ptrdiff_t>(forced.size()), whole.end());
+      continuations.emplace_back(whole.begin() + static_cast<std::ptrdiff_t>(forced.size()),
+                                 whole.end());
     }
     // Answers only grow: what was forced before is a prefix of what is forced now.
     QG_CHECK(forced.size() >= forced_);
     QG_CHECK_OK(read(std::span(forced).subspan(forced_)));
     forced_ = forced.size();
-    return heads::score_labels(loaded_->model(), continuations, state_, workspace_, loaded_->pool());
+    return heads::score_labels(loaded_->model(), continuations, state_, workspace_,
+                               loaded_->pool());
   }
 
   Result<std::string> write(std::size_t max_tokens) {
@@ -58,7 +62,8 @@ class GenReading {
     Ids written;
     while (written.size() < max_tokens) {
       loaded_->model().lm_logits(state_.hidden, loaded_->pool(), logits);
-      const auto next = static_cast<tokens::TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      const auto next = static_cast<tokens::TokenId>(
+          std::max_element(logits.begin(), logits.end()) - logits.begin());
       if (next == loaded_->turn_end() || next == end_of_text) break;
       written.push_back(next);
       QG_CHECK_OK(read(std::span(&next, 1)));
@@ -95,7 +100,8 @@ std::size_t largest(std::span<const float> values) {
 // Space-led, as they stand in the answer.
 std::vector<std::string> category_labels(Target target) {
   std::vector<std::string> labels;
-  const std::size_t count = target == Target::kPrompt ? kQueryCategoryCount : kResponseCategoryCount;
+  const std::size_t count =
+      target == Target::kPrompt ? kQueryCategoryCount : kResponseCategoryCount;
   for (std::size_t i = 0; i < count; ++i) {
     labels.push_back(" " + std::string(category_name(static_cast<Category>(i))));
   }
@@ -104,9 +110,11 @@ std::vector<std::string> category_labels(Target target) {
 
 }  // namespace
 
-Result<Verdict> moderate_gen(const Loaded& loaded, const Conversation& conversation, const Policy& policy) {
+Result<Verdict> moderate_gen(const Loaded& loaded, const Conversation& conversation,
+                             const Policy& policy) {
   QG_TRY(GenReading reading, GenReading::open(loaded, conversation));
-  const Target target = conversation.back().role == Role::kAssistant ? Target::kResponse : Target::kPrompt;
+  const Target target =
+      conversation.back().role == Role::kAssistant ? Target::kResponse : Target::kPrompt;
 
   std::optional<verdict::GenAnswer> written;
   std::size_t read = 0;
@@ -120,7 +128,8 @@ Result<Verdict> moderate_gen(const Loaded& loaded, const Conversation& conversat
   }
 
   TokenVerdict token;
-  static const std::array<std::string, kRiskCount> kRiskLabels = {" Safe", " Unsafe", " Controversial"};
+  static const std::array<std::string, kRiskCount> kRiskLabels = {" Safe", " Unsafe",
+                                                                  " Controversial"};
   QG_TRY(const std::vector<float> risks, reading.score("Safety:", kRiskLabels));
   std::copy(risks.begin(), risks.end(), token.probabilities.p.begin());
   token.risk = written ? written->risk : static_cast<Risk>(largest(risks));
@@ -152,7 +161,8 @@ Result<Verdict> moderate_gen(const Loaded& loaded, const Conversation& conversat
       verdict.refusal = written->refusal;
     } else {
       static const std::array<std::string, 2> kRefusalLabels = {" Yes", " No"};
-      QG_TRY(const std::vector<float> refusal, reading.score(answer + "\nRefusal:", kRefusalLabels));
+      QG_TRY(const std::vector<float> refusal,
+             reading.score(answer + "\nRefusal:", kRefusalLabels));
       verdict.refusal = refusal[0] > refusal[1];
     }
   }

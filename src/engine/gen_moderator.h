@@ -6,12 +6,13 @@
 
 namespace qwen3guard::engine {
 
-/// Judges the last message by the method of loaded.options(). Errors: kUnparseableVerdict (greedy text that
-/// is not a verdict), kTooLong, kInvalidConversation.
-Result<Verdict> moderate_gen(const Loaded& loaded, const Conversation& conversation, const Policy& policy);
+/// Judges the last message by the method of loaded.options(). Errors: kUnparseableVerdict (greedy
+/// text that is not a verdict), kTooLong, kInvalidConversation.
+Result<Verdict> moderate_gen(const Loaded& loaded, const Conversation& conversation,
+                             const Policy& policy);
 
-/// The text that the model writes after the Gen prompt, greedily, at most `max_tokens` tokens, without the
-/// closing <|im_end|>. For comparison with the reference.
+/// The text that the model writes after the Gen prompt, greedily, at most `max_tokens` tokens,
+/// without the closing <|im_end|>. For comparison with the reference.
 Result<std::string> write_gen_answer(const Loaded& loaded, const Conversation& conversation,
                                      std::size_t max_tokens);
 

@@ -16,9 +16,7 @@ Result<Guard> Guard::load(const std::filesystem::path& directory, const GuardOpt
   return Guard(std::move(loaded));
 }
 
-Mode Guard::mode() const {
-  return loaded_->stream_heads() != nullptr ? Mode::kStream : Mode::kGen;
-}
+Mode Guard::mode() const { return loaded_->stream_heads() != nullptr ? Mode::kStream : Mode::kGen; }
 
 std::size_t Guard::max_positions() const { return loaded_->model().config().max_positions; }
 
@@ -35,7 +33,8 @@ std::string Guard::category_label(Target target, Category category) const {
 
 Result<Verdict> Guard::moderate(const Conversation& conversation, const Policy& policy) const {
   if (conversation.empty()) {
-    return Error{ErrorCode::kInvalidConversation, "the conversation has no messages; expected at least one"};
+    return Error{ErrorCode::kInvalidConversation,
+                 "the conversation has no messages; expected at least one"};
   }
   const Message& last = conversation.back();
   if (last.role == Role::kSystem) {
@@ -73,7 +72,9 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 const Verdict& Session::prompt() const { return state_->prompt(); }
-Result<std::vector<JudgedToken>> Session::append(std::string_view text) { return state_->append(text); }
+Result<std::vector<JudgedToken>> Session::append(std::string_view text) {
+  return state_->append(text);
+}
 Result<std::vector<JudgedToken>> Session::append_thinking(std::string_view text) {
   return state_->append_thinking(text);
 }

@@ -13,8 +13,9 @@ namespace qwen3guard::engine {
 Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& directory,
                                                    const GuardOptions& options) {
   if (options.threads < 0) {
-    return Error{ErrorCode::kInvalidArgument, "threads: expected 0 (one for each core) or more, found " +
-                                                  std::to_string(options.threads)};
+    return Error{ErrorCode::kInvalidArgument,
+                 "threads: expected 0 (one for each core) or more, found " +
+                     std::to_string(options.threads)};
   }
   std::shared_ptr<Loaded> loaded(new Loaded());
   loaded->options_ = options;

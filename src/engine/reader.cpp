@@ -47,7 +47,8 @@ Result<std::vector<float>> Reader::read(std::span<const tokens::TokenId> ids) {
                  "the conversation before the response takes " +
                      std::to_string(front_ == 0 ? ids_.size() + ids.size() : front_) +
                      " tokens; to slide a window over the response it may take at most " +
-                     std::to_string(config.max_positions / 2) + ", half of max_position_embeddings"};
+                     std::to_string(config.max_positions / 2) +
+                     ", half of max_position_embeddings"};
   }
 
   std::vector<float> states(ids.size() * config.hidden_size);

@@ -10,9 +10,9 @@
 
 namespace qwen3guard::engine {
 
-/// Keeps a growing sequence of ids in step with a KV cache. When the sequence outgrows the model and
-/// sliding is allowed, the cache holds the ids before `keep_front` and the newest of the rest, at
-/// contiguous positions. Where it slides depends on the sequence alone, never on how it was cut.
+/// Keeps a growing sequence of ids in step with a KV cache. When the sequence outgrows the model
+/// and sliding is allowed, the cache holds the ids before `keep_front` and the newest of the rest,
+/// at contiguous positions. Where it slides depends on the sequence alone, never on how it was cut.
 class Reader {
  public:
   explicit Reader(std::shared_ptr<const Loaded> loaded);

@@ -1,4 +1,5 @@
-// What is known of a response while it is being written: judged tokens, debounce state, verdict so far.
+// What is known of a response while it is being written: judged tokens, debounce state, verdict so
+// far.
 #pragma once
 
 #include <cstddef>
@@ -20,9 +21,9 @@ class JudgedResponse {
   void push(JudgedToken token);
   void truncate(std::size_t size);
 
-  /// Flagged: the flagged token's probabilities and category. Not flagged: those of the position that
-  /// maximises min(p(i-1), p(i)) of not-Safe; the risk is then Unsafe (or Controversial) where two tokens
-  /// in a row were Unsafe (or not Safe) but the policy let them pass, else Safe.
+  /// Flagged: the flagged token's probabilities and category. Not flagged: those of the position
+  /// that maximises min(p(i-1), p(i)) of not-Safe; the risk is then Unsafe (or Controversial) where
+  /// two tokens in a row were Unsafe (or not Safe) but the policy let them pass, else Safe.
   Verdict verdict() const;
 
  private:
@@ -30,9 +31,9 @@ class JudgedResponse {
 
   Policy policy_;
   std::vector<JudgedToken> tokens_;
-  verdict::Debouncer flagged_;       // under the policy
-  verdict::Debouncer not_safe_;      // the model's own classes, not Safe twice
-  verdict::Debouncer unsafe_;        // the model's own classes, Unsafe twice
+  verdict::Debouncer flagged_;   // under the policy
+  verdict::Debouncer not_safe_;  // the model's own classes, not Safe twice
+  verdict::Debouncer unsafe_;    // the model's own classes, Unsafe twice
   std::size_t peak_ = 0;
   float peak_score_ = -1.0f;
 };

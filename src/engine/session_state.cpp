@@ -41,9 +41,10 @@ Result<std::unique_ptr<SessionState>> SessionState::open(std::shared_ptr<const L
                                                          Conversation conversation,
                                                          const Policy& policy) {
   if (loaded->stream_heads() == nullptr) {
-    return Error{ErrorCode::kUnsupported,
-                 "token-by-token judging needs a Stream model; this checkpoint is a Gen model: judge "
-                 "whole conversations with it"};
+    return Error{
+        ErrorCode::kUnsupported,
+        "token-by-token judging needs a Stream model; this checkpoint is a Gen model: judge "
+        "whole conversations with it"};
   }
   std::unique_ptr<SessionState> state(
       new SessionState(std::move(loaded), std::move(conversation), policy));
@@ -94,9 +95,9 @@ Result<tokens::RenderedText> SessionState::opening(Stage stage) const {
   conversation.push_back({Role::kAssistant, "", std::nullopt});
   if (thinking_.begun) conversation.back().reasoning_content = thinking_.source;
   QG_TRY(const tokens::RenderedConversation rendered, tokens::render_chatml(conversation, {}));
-  return cut(rendered, stage == Stage::kAnswer
-                           ? rendered.last_content.begin
-                           : rendered.turns.back().begin + tokens::chatml_thinking_opening().text.size());
+  return cut(rendered, stage == Stage::kAnswer ? rendered.last_content.begin
+                                               : rendered.turns.back().begin +
+                                                     tokens::chatml_thinking_opening().text.size());
 }
 
 Result<SessionState::Tokens> SessionState::begin(Stage stage) {
@@ -132,14 +133,15 @@ JudgedToken SessionState::describe(const tokens::ByteSpan& span, tokens::TokenId
 }
 
 Status SessionState::cut_back(std::size_t ids) {
-  const auto kept = std::lower_bound(positions_.begin(), positions_.end(), ids) - positions_.begin();
+  const auto kept =
+      std::lower_bound(positions_.begin(), positions_.end(), ids) - positions_.begin();
   positions_.resize(static_cast<std::size_t>(kept));
   judged_.truncate(static_cast<std::size_t>(kept));
   return reader_.truncate(ids);
 }
 
-// Reads the ids that the reader does not hold yet and judges those that stand for the caller's text, or
-// close the answer. Template tokens in between are read, not judged.
+// Reads the ids that the reader does not hold yet and judges those that stand for the caller's
+// text, or close the answer. Template tokens in between are read, not judged.
 Result<SessionState::Tokens> SessionState::take(const tokens::Encoding& encoding) {
   std::vector<tokens::TokenId> fresh;
   std::vector<tokens::ByteSpan> spans;
@@ -167,7 +169,8 @@ Result<SessionState::Tokens> SessionState::take(const tokens::Encoding& encoding
     judged_.push(std::move(token));
     positions_.push_back(start + i);
   }
-  return Tokens(judged_.tokens().begin() + static_cast<std::ptrdiff_t>(known), judged_.tokens().end());
+  return Tokens(judged_.tokens().begin() + static_cast<std::ptrdiff_t>(known),
+                judged_.tokens().end());
 }
 
 Result<SessionState::Tokens> SessionState::guarded(Result<Tokens> result) {
@@ -203,7 +206,8 @@ Result<SessionState::Tokens> SessionState::append_to(Stage stage, std::string_vi
 }
 
 Result<SessionState::Tokens> SessionState::append(std::string_view text) {
-  if (stage_ == Stage::kFailed) return invalid_state("append: an earlier call failed; the answer cannot be judged");
+  if (stage_ == Stage::kFailed)
+    return invalid_state("append: an earlier call failed; the answer cannot be judged");
   if (stage_ == Stage::kFinished) return invalid_state("append: the answer is finished");
   if (by_ids_) return invalid_state("append: this answer comes as token ids; text cannot follow");
   return guarded(append_to(Stage::kAnswer, text));
@@ -217,7 +221,8 @@ Result<SessionState::Tokens> SessionState::append_thinking(std::string_view text
 }
 
 Result<SessionState::Tokens> SessionState::append_ids(std::span<const tokens::TokenId> ids) {
-  if (stage_ == Stage::kFailed) return invalid_state("append_ids: an earlier call failed; the answer cannot be judged");
+  if (stage_ == Stage::kFailed)
+    return invalid_state("append_ids: an earlier call failed; the answer cannot be judged");
   if (stage_ == Stage::kFinished) return invalid_state("append_ids: the answer is finished");
   if (stage_ != Stage::kIdle && !by_ids_) {
     return invalid_state("append_ids: this response comes as text; ids cannot follow");
@@ -226,8 +231,9 @@ Result<SessionState::Tokens> SessionState::append_ids(std::span<const tokens::To
   for (const tokens::TokenId id : ids) {
     QG_TRY(std::string text, loaded_->tokenizer()->decode(std::span(&id, 1)));
     if (loaded_->tokenizer()->added_token(text) == id) {
-      return Error{ErrorCode::kInvalidArgument, "append_ids: id " + std::to_string(id) + " is the control token " +
-                                                    text + "; an answer holds ordinary tokens only"};
+      return Error{ErrorCode::kInvalidArgument, "append_ids: id " + std::to_string(id) +
+                                                    " is the control token " + text +
+                                                    "; an answer holds ordinary tokens only"};
     }
     texts.push_back(std::move(text));
   }
@@ -271,9 +277,11 @@ Result<SessionState::Tokens> SessionState::finish_text() {
 }
 
 Result<SessionState::Tokens> SessionState::finish() {
-  if (stage_ == Stage::kFailed) return invalid_state("finish: an earlier call failed; the answer cannot be judged");
+  if (stage_ == Stage::kFailed)
+    return invalid_state("finish: an earlier call failed; the answer cannot be judged");
   if (stage_ == Stage::kFinished) return invalid_state("finish: the answer is finished already");
-  auto tokens = by_ids_ ? take({{loaded_->turn_end()}, {{answer_.end, answer_.end}}}) : finish_text();
+  auto tokens =
+      by_ids_ ? take({{loaded_->turn_end()}, {{answer_.end, answer_.end}}}) : finish_text();
   if (!tokens.ok()) return guarded(std::move(tokens));
   stage_ = Stage::kFinished;
   return tokens;
@@ -323,8 +331,8 @@ Status SessionState::roll_back(std::size_t index) {
   std::string answer = std::move(answer_.source);
   (in_answer ? answer : thinking).resize(first.byte_begin);
   reset_response();
-  // Replays the kept text: its ids are in the reader already, so nothing is computed again unless the
-  // cut changed how the last piece of text splits into tokens.
+  // Replays the kept text: its ids are in the reader already, so nothing is computed again unless
+  // the cut changed how the last piece of text splits into tokens.
   if (had_thinking) {
     auto replayed = guarded(append_to(Stage::kThinking, thinking));
     if (!replayed.ok()) return std::move(replayed).error();

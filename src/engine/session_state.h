@@ -17,16 +17,17 @@ namespace qwen3guard::engine {
 
 /// Implements qwen3guard::Session; see there for the contracts.
 ///
-/// The rendered conversation is one growing text; `stream_` turns it into ids from its very start, and
-/// take() compares them with what `reader_` holds: ids already read are skipped, a difference cuts the
-/// reader back. Roll-back and the template's dropped think blocks need no other mechanism.
+/// The rendered conversation is one growing text; `stream_` turns it into ids from its very start,
+/// and take() compares them with what `reader_` holds: ids already read are skipped, a difference
+/// cuts the reader back. Roll-back and the template's dropped think blocks need no other mechanism.
 class SessionState {
  public:
   using Tokens = std::vector<JudgedToken>;
 
   /// Reads the conversation and judges its last message if that is the user's.
   static Result<std::unique_ptr<SessionState>> open(std::shared_ptr<const Loaded> loaded,
-                                                    Conversation conversation, const Policy& policy);
+                                                    Conversation conversation,
+                                                    const Policy& policy);
 
   const Verdict& prompt() const { return prompt_; }
   Result<Tokens> append(std::string_view text);
@@ -45,11 +46,11 @@ class SessionState {
   /// A stretch of the rendered text that came from the caller: thinking or answer.
   struct Part {
     bool begun = false;
-    std::string source;          // as received
-    std::size_t rendered = 0;    // its first byte in the rendered text
-    std::size_t end = 0;         // past its last byte there, so far
-    std::size_t dropped = 0;     // leading newlines that the template drops
-    std::string held_newlines;   // trailing newlines that it may drop (thinking)
+    std::string source;             // as received
+    std::size_t rendered = 0;       // its first byte in the rendered text
+    std::size_t end = 0;            // past its last byte there, so far
+    std::size_t dropped = 0;        // leading newlines that the template drops
+    std::string held_newlines;      // trailing newlines that it may drop (thinking)
     std::size_t counted_bytes = 0;  // code points are counted as tokens advance
     std::size_t counted_characters = 0;
 
@@ -58,7 +59,8 @@ class SessionState {
     }
   };
 
-  SessionState(std::shared_ptr<const Loaded> loaded, Conversation conversation, const Policy& policy);
+  SessionState(std::shared_ptr<const Loaded> loaded, Conversation conversation,
+               const Policy& policy);
   Status read_conversation();
   Result<tokens::RenderedText> opening(Stage stage) const;
   Result<Tokens> begin(Stage stage);

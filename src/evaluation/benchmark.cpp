@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <mutex>
-#include <set>
 #include <thread>
 #include <utility>
 
@@ -46,11 +45,7 @@ Result<std::vector<LabelledConversation>> select(
     if (keep(row)) rows.push_back(std::move(row));
     return Status();
   }));
-  if (count == 0 || rows.size() <= count) return rows;
-  std::vector<std::string> ids;
-  for (const LabelledConversation& row : rows) ids.push_back(row.id);
-  const std::set<std::string> chosen = dataset::smallest_by_hash(std::move(ids), count);
-  std::erase_if(rows, [&](const LabelledConversation& row) { return !chosen.contains(row.id); });
+  if (count != 0) dataset::keep_smallest_by_hash(rows, count);
   return rows;
 }
 

@@ -15,7 +15,11 @@ class TrieWalk {
  public:
   TrieWalk(const model::Model& model, const std::vector<Ids>& labels, model::Workspace& workspace,
            base::ThreadPool& pool)
-      : model_(model), labels_(labels), workspace_(workspace), pool_(pool), scores_(labels.size()) {}
+      : model_(model),
+        labels_(labels),
+        workspace_(workspace),
+        pool_(pool),
+        scores_(labels.size()) {}
 
   // Spreads `probability` over `members`, labels that share their first `depth` tokens; `state` has
   // read the first `read` of those.
@@ -36,11 +40,13 @@ class TrieWalk {
     const std::size_t held = state.cache.size();
     const std::vector<float> hidden = state.hidden;
     const Ids& path = labels_[members.front()];
-    QG_CHECK_OK(read_tokens(model_, std::span(path).subspan(read, depth - read), state, workspace_, pool_));
+    QG_CHECK_OK(
+        read_tokens(model_, std::span(path).subspan(read, depth - read), state, workspace_, pool_));
     std::vector<float> logits(children.size());
     model_.lm_logits(state.hidden, children, logits);
     if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
-      return Error{ErrorCode::kNonFinite, "the LM head produced NaN or infinity: its weights are broken"};
+      return Error{ErrorCode::kNonFinite,
+                   "the LM head produced NaN or infinity: its weights are broken"};
     }
     kernels::softmax(logits.data(), logits.size());
     for (std::size_t c = 0; c < children.size(); ++c) {

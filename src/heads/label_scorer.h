@@ -1,4 +1,5 @@
-// Scoring of a fixed set of label texts by a causal LM: a trie over their tokens instead of a decode loop.
+// Scoring of a fixed set of label texts by a causal LM: a trie over their tokens instead of a
+// decode loop.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,9 @@ Status read_tokens(const model::Model& model, std::span<const std::int32_t> ids,
                    model::Workspace& workspace, base::ThreadPool& pool);
 
 /// Probability of each label as the continuation of `state`, given that it is one of them: at every
-/// branching of the trie of `labels`, a softmax over the children only; a path's probabilities multiply.
-/// `state` is left as it was. REQUIRES: labels non-empty, distinct, none a prefix of another.
+/// branching of the trie of `labels`, a softmax over the children only; a path's probabilities
+/// multiply. `state` is left as it was. REQUIRES: labels non-empty, distinct, none a prefix of
+/// another.
 Result<std::vector<float>> score_labels(const model::Model& model,
                                         const std::vector<std::vector<std::int32_t>>& labels,
                                         LmState& state, model::Workspace& workspace,

@@ -17,10 +17,11 @@ Status check_risk_names(const std::vector<std::string>& names, const std::string
                                                                          "Controversial"};
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (names[i] != kOfficial[i]) {
-      return Error{ErrorCode::kUnsupported,
-                   "config.json: \"" + key + "\" names class " + std::to_string(i) + " \"" + names[i] +
-                       "\"; the official order is 0 Safe, 1 Unsafe, 2 Controversial, and another order "
-                       "would turn verdicts around"};
+      return Error{
+          ErrorCode::kUnsupported,
+          "config.json: \"" + key + "\" names class " + std::to_string(i) + " \"" + names[i] +
+              "\"; the official order is 0 Safe, 1 Unsafe, 2 Controversial, and another order "
+              "would turn verdicts around"};
     }
   }
   return {};
@@ -31,7 +32,8 @@ Status check_risk_names(const std::vector<std::string>& names, const std::string
 StreamHeads::StreamHeads(std::shared_ptr<const model::Model> model, Pair query, Pair response)
     : model_(std::move(model)), query_(std::move(query)), response_(std::move(response)) {}
 
-Result<StreamHeads::Pair> StreamHeads::load_pair(const model::Model& model, const std::string& prefix,
+Result<StreamHeads::Pair> StreamHeads::load_pair(const model::Model& model,
+                                                 const std::string& prefix,
                                                  std::size_t categories) {
   const bytes::TensorStore& store = model.tensors();
   const std::size_t hidden = model.config().hidden_size;
@@ -41,8 +43,10 @@ Result<StreamHeads::Pair> StreamHeads::load_pair(const model::Model& model, cons
   const std::size_t inner = pair.pre.rows;
   QG_TRY(pair.norm,
          model::find_vector(store, prefix + "risk_level_category_layernorm.weight", inner));
-  QG_TRY(pair.risk, model::find_matrix(store, prefix + "risk_level_head.weight", kRiskCount, inner));
-  QG_TRY(pair.category, model::find_matrix(store, prefix + "category_head.weight", categories, inner));
+  QG_TRY(pair.risk,
+         model::find_matrix(store, prefix + "risk_level_head.weight", kRiskCount, inner));
+  QG_TRY(pair.category,
+         model::find_matrix(store, prefix + "category_head.weight", categories, inner));
   return pair;
 }
 

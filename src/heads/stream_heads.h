@@ -1,4 +1,5 @@
-// The four heads of a Stream model: hidden state -> risk and category logits for query and response.
+// The four heads of a Stream model: hidden state -> risk and category logits for query and
+// response.
 #pragma once
 
 #include <array>
@@ -18,12 +19,12 @@ struct HeadLogits {
   std::array<float, kQueryCategoryCount> category{};
 };
 
-/// y = W_head * RMSNorm(W_pre * x) for a final-normed state x [hidden] (methods: Qwen3Guard-Stream).
-/// Const after load; views into the model's mapped tensors.
+/// y = W_head * RMSNorm(W_pre * x) for a final-normed state x [hidden] (methods:
+/// Qwen3Guard-Stream). Const after load; views into the model's mapped tensors.
 class StreamHeads {
  public:
-  /// Errors: kNotFound, kCorruptFile (shapes), kUnsupported (dtype; label names that contradict the class
-  /// order Safe, Unsafe, Controversial).
+  /// Errors: kNotFound, kCorruptFile (shapes), kUnsupported (dtype; label names that contradict the
+  /// class order Safe, Unsafe, Controversial).
   static Result<StreamHeads> load(std::shared_ptr<const model::Model> model);
 
   /// kNonFinite when a logit is NaN or infinite.
@@ -32,13 +33,14 @@ class StreamHeads {
 
  private:
   struct Pair {
-    kernels::Matrix pre;      // [inner, hidden]
-    std::vector<float> norm;  // [inner]
-    kernels::Matrix risk;     // [3, inner]
-    kernels::Matrix category; // [8 or 9, inner]
+    kernels::Matrix pre;       // [inner, hidden]
+    std::vector<float> norm;   // [inner]
+    kernels::Matrix risk;      // [3, inner]
+    kernels::Matrix category;  // [8 or 9, inner]
   };
   StreamHeads(std::shared_ptr<const model::Model> model, Pair query, Pair response);
-  static Result<Pair> load_pair(const model::Model& model, const std::string& prefix, std::size_t categories);
+  static Result<Pair> load_pair(const model::Model& model, const std::string& prefix,
+                                std::size_t categories);
   Result<HeadLogits> apply(const Pair& pair, std::span<const float> hidden) const;
 
   std::shared_ptr<const model::Model> model_;

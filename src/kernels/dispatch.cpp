@@ -20,10 +20,11 @@ const Kernels& choose() {
                          : name == "avx512" ? avx512_kernels()
                                             : nullptr;
   if (table == nullptr) {
-    std::fprintf(stderr,
-                 "QWEN3GUARD_ISA=%s: unknown, or not available on this CPU; expected scalar, avx2 or "
-                 "avx512, or unset it to choose automatically\n",
-                 forced);
+    std::fprintf(
+        stderr,
+        "QWEN3GUARD_ISA=%s: unknown, or not available on this CPU; expected scalar, avx2 or "
+        "avx512, or unset it to choose automatically\n",
+        forced);
     std::exit(2);
   }
   return *table;

@@ -1,7 +1,7 @@
 // Pure arithmetic on spans of memory, one table of functions per instruction set.
 //
-// Every kernel is batch-invariant: the order in which the terms of one output are added depends only on
-// the lengths of its inputs, never on how many rows or tokens share the call.
+// Every kernel is batch-invariant: the order in which the terms of one output are added depends
+// only on the lengths of its inputs, never on how many rows or tokens share the call.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ struct Matrix {
 struct Kernels {
   const char* name;
 
-  /// out[t * out_stride + r] = dot(weights.row(r), x[t * weights.columns …]) for t in [0, tokens) and
-  /// r in [row_begin, row_end). Accumulates in fp32.
+  /// out[t * out_stride + r] = dot(weights.row(r), x[t * weights.columns …]) for t in [0, tokens)
+  /// and r in [row_begin, row_end). Accumulates in fp32.
   void (*matmul)(const Matrix& weights, std::size_t row_begin, std::size_t row_end, const float* x,
                  std::size_t tokens, float* out, std::size_t out_stride);
 
@@ -46,8 +46,8 @@ struct Kernels {
   void (*silu_mul)(float* gate, const float* up, std::size_t n);
 };
 
-/// The reference: plain loops in the order of the textbook, kept for good. Every other table is tested
-/// against it.
+/// The reference: plain loops in the order of the textbook, kept for good. Every other table is
+/// tested against it.
 const Kernels& scalar_kernels();
 /// Null when not compiled in or when this CPU lacks the instructions.
 const Kernels* avx2_kernels();

@@ -30,8 +30,8 @@ void rms_norm(const float* x, const float* weight, std::size_t n, float epsilon,
   for (std::size_t i = 0; i < n; ++i) out[i] = x[i] * inverse * weight[i];
 }
 
-void score_keys(const float* query, const float* keys, std::size_t count, std::size_t n, float scale,
-                float* scores) {
+void score_keys(const float* query, const float* keys, std::size_t count, std::size_t n,
+                float scale, float* scores) {
   for (std::size_t j = 0; j < count; ++j) {
     float sum = 0.0f;
     for (std::size_t i = 0; i < n; ++i) sum += query[i] * keys[j * n + i];

@@ -1,12 +1,13 @@
-// The vector kernels, written once over a small vector type V that each instruction set's file defines
-// (and then includes this file in its anonymous namespace):
+// The vector kernels, written once over a small vector type V that each instruction set's file
+// defines (and then includes this file in its anonymous namespace):
 //
-//   struct V { using Reg; static constexpr size_t kLanes; zero, load, load_bf16, load_f16, store, set1,
+//   struct V { using Reg; static constexpr size_t kLanes; zero, load, load_bf16, load_f16, store,
+//   set1,
 //              add, mul, fma(a, b, c) = a * b + c, sum (lanes added pairwise, a fixed tree) }
 //
-// A dot product keeps one accumulator register over whole vectors, adds the lanes by V::sum, then the
-// tail of less than kLanes terms one by one. That order never depends on the block shape below, which
-// is what makes the kernels batch-invariant.
+// A dot product keeps one accumulator register over whole vectors, adds the lanes by V::sum, then
+// the tail of less than kLanes terms one by one. That order never depends on the block shape below,
+// which is what makes the kernels batch-invariant.
 
 template <WeightType type>
 inline V::Reg load_weights(const std::byte* row, std::size_t i) {
@@ -19,7 +20,8 @@ inline V::Reg load_weights(const std::byte* row, std::size_t i) {
   }
 }
 
-// R rows of weights times T tokens: R * T accumulators stay in registers, each weight is widened once.
+// R rows of weights times T tokens: R * T accumulators stay in registers, each weight is widened
+// once.
 template <WeightType type, int R, int T>
 inline void dot_block(const std::byte* const* rows, const float* x, std::size_t n, float* out,
                       std::size_t out_stride) {
@@ -48,8 +50,8 @@ inline void dot_block(const std::byte* const* rows, const float* x, std::size_t 
 }
 
 template <WeightType type, int R>
-inline void dot_rows(const std::byte* const* rows, const float* x, std::size_t tokens, std::size_t n,
-                     float* out, std::size_t out_stride) {
+inline void dot_rows(const std::byte* const* rows, const float* x, std::size_t tokens,
+                     std::size_t n, float* out, std::size_t out_stride) {
   std::size_t t = 0;
   for (; t + V::kTokens <= tokens; t += V::kTokens) {
     dot_block<type, R, V::kTokens>(rows, x + t * n, n, out + t * out_stride, out_stride);
@@ -79,11 +81,14 @@ void matmul(const Matrix& weights, std::size_t row_begin, std::size_t row_end, c
             std::size_t tokens, float* out, std::size_t out_stride) {
   switch (weights.type) {
     case WeightType::kF32:
-      return matmul_typed<WeightType::kF32>(weights, row_begin, row_end, x, tokens, out, out_stride);
+      return matmul_typed<WeightType::kF32>(weights, row_begin, row_end, x, tokens, out,
+                                            out_stride);
     case WeightType::kBF16:
-      return matmul_typed<WeightType::kBF16>(weights, row_begin, row_end, x, tokens, out, out_stride);
+      return matmul_typed<WeightType::kBF16>(weights, row_begin, row_end, x, tokens, out,
+                                             out_stride);
     case WeightType::kF16:
-      return matmul_typed<WeightType::kF16>(weights, row_begin, row_end, x, tokens, out, out_stride);
+      return matmul_typed<WeightType::kF16>(weights, row_begin, row_end, x, tokens, out,
+                                            out_stride);
   }
 }
 
@@ -99,8 +104,8 @@ void rms_norm(const float* x, const float* weight, std::size_t n, float epsilon,
   for (std::size_t i = 0; i < n; ++i) out[i] = x[i] * inverse * weight[i];
 }
 
-void score_keys(const float* query, const float* keys, std::size_t count, std::size_t n, float scale,
-                float* scores) {
+void score_keys(const float* query, const float* keys, std::size_t count, std::size_t n,
+                float scale, float* scores) {
   for (std::size_t j = 0; j < count; ++j) scores[j] = dot(query, keys + j * n, n) * scale;
 }
 
@@ -115,7 +120,8 @@ void add_values(const float* weights, const float* values, std::size_t count, st
     V::store(out + i, sum);
   }
   for (std::size_t i = whole; i < n; ++i) {
-    for (std::size_t j = 0; j < count; ++j) out[i] = V::fma_one(weights[j], values[j * n + i], out[i]);
+    for (std::size_t j = 0; j < count; ++j)
+      out[i] = V::fma_one(weights[j], values[j * n + i], out[i]);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "base/try.h"
 #include "bytes/json.h"
@@ -17,7 +18,9 @@ constexpr std::int64_t kLargestSize = std::int64_t{1} << 24;
 
 Error bad_key(std::string_view key, const std::string& expected, const json* found) {
   std::string text = "config.json: \"" + std::string(key) + "\": expected " + expected + ", found ";
-  text += found == nullptr ? "nothing" : found->dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80);
+  text += found == nullptr
+              ? "nothing"
+              : found->dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80);
   return {ErrorCode::kCorruptFile, text + "; compare the file with the published checkpoint's"};
 }
 
@@ -28,7 +31,8 @@ const json* find(const json& object, std::string_view key) {
 
 Result<std::size_t> size_at(const json& object, std::string_view key) {
   const json* value = find(object, key);
-  if (value == nullptr || !value->is_number_integer()) return bad_key(key, "a positive integer", value);
+  if (value == nullptr || !value->is_number_integer())
+    return bad_key(key, "a positive integer", value);
   if (value->is_number_unsigned() &&
       value->get<std::uint64_t>() > static_cast<std::uint64_t>(kLargestSize)) {
     return bad_key(key, "at most " + std::to_string(kLargestSize), value);
@@ -45,7 +49,8 @@ Result<double> number_at(const json& object, std::string_view key, double low, d
   if (value == nullptr || !value->is_number()) return bad_key(key, "a number", value);
   const double number = value->get<double>();
   if (!(number >= low && number <= high)) {
-    return bad_key(key, "a number from " + std::to_string(low) + " to " + std::to_string(high), value);
+    return bad_key(key, "a number from " + std::to_string(low) + " to " + std::to_string(high),
+                   value);
   }
   return number;
 }
@@ -64,7 +69,8 @@ Result<std::vector<std::string>> label_map(const json& object, std::string_view 
   const json* map = find(object, key);
   if (map == nullptr) return names;  // the official names apply
   if (!map->is_object() || map->size() != count) {
-    return bad_key(key, "an object with the keys \"0\" to \"" + std::to_string(count - 1) + "\"", map);
+    return bad_key(key, "an object with the keys \"0\" to \"" + std::to_string(count - 1) + "\"",
+                   map);
   }
   for (std::size_t i = 0; i < count; ++i) {
     const json* name = find(*map, std::to_string(i));
@@ -85,17 +91,22 @@ Result<GuardHeadsConfig> guard_heads(const json& object) {
   if (find(object, "guard_inner_size") != nullptr) {
     QG_TRY(guard.inner_size, size_at(object, "guard_inner_size"));
   }
-  QG_TRY(guard.response_risk_names, label_map(object, "response_risk_level_map", "num_risk_level", 3));
-  QG_TRY(guard.response_category_names, label_map(object, "response_category_map", "num_category", 8));
-  QG_TRY(guard.query_risk_names, label_map(object, "query_risk_level_map", "num_query_risk_level", 3));
-  QG_TRY(guard.query_category_names, label_map(object, "query_category_map", "num_query_category", 9));
+  QG_TRY(guard.response_risk_names,
+         label_map(object, "response_risk_level_map", "num_risk_level", 3));
+  QG_TRY(guard.response_category_names,
+         label_map(object, "response_category_map", "num_category", 8));
+  QG_TRY(guard.query_risk_names,
+         label_map(object, "query_risk_level_map", "num_query_risk_level", 3));
+  QG_TRY(guard.query_category_names,
+         label_map(object, "query_category_map", "num_query_category", 9));
   return guard;
 }
 
 Error unsupported(std::string_view key, const json& found, const std::string& expected) {
   return {ErrorCode::kUnsupported,
           "config.json: \"" + std::string(key) + "\" is " +
-              found.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80) + "; this program runs " + expected};
+              found.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80) +
+              "; this program runs " + expected};
 }
 
 // Values that would change the arithmetic; absent means the value that we implement.
@@ -108,7 +119,8 @@ Status check_variants(const json& object) {
     if (value != nullptr && *value != false) return unsupported(key, *value, "false");
   }
   const json* scaling = find(object, "rope_scaling");
-  if (scaling != nullptr) return unsupported("rope_scaling", *scaling, "checkpoints without it (null)");
+  if (scaling != nullptr)
+    return unsupported("rope_scaling", *scaling, "checkpoints without it (null)");
   if (const json* layers = find(object, "layer_types")) {
     if (!layers->is_array()) return bad_key("layer_types", "an array", layers);
     for (const json& layer : *layers) {
@@ -124,7 +136,8 @@ Result<double> rope_theta(const json& object) {
   if (parameters == nullptr) return number_at(object, "rope_theta", 1.0, 1e12);
   if (!parameters->is_object()) return bad_key("rope_parameters", "an object", parameters);
   const json* type = find(*parameters, "rope_type");
-  if (type != nullptr && *type != "default") return unsupported("rope_parameters", *type, "\"default\"");
+  if (type != nullptr && *type != "default")
+    return unsupported("rope_parameters", *type, "\"default\"");
   return number_at(*parameters, "rope_theta", 1.0, 1e12);
 }
 
@@ -174,7 +187,8 @@ Result<ModelConfig> parse_config(const json& object) {
                    find(object, "head_dim"));
   }
   if (config.query_width() > static_cast<std::size_t>(kLargestSize)) {
-    return bad_key("head_dim", "num_attention_heads * head_dim of at most " + std::to_string(kLargestSize),
+    return bad_key("head_dim",
+                   "num_attention_heads * head_dim of at most " + std::to_string(kLargestSize),
                    find(object, "head_dim"));
   }
   if (const json* tied = find(object, "tie_word_embeddings")) {
@@ -188,7 +202,8 @@ Result<ModelConfig> parse_config(const json& object) {
 }
 
 Result<ModelConfig> load_config(const std::filesystem::path& directory) {
-  QG_TRY(const json object, bytes::read_json(directory / "config.json", {.max_bytes = 1u << 20, .max_depth = 32}));
+  QG_TRY(const json object,
+         bytes::read_json(directory / "config.json", {.max_bytes = 1u << 20, .max_depth = 32}));
   auto config = parse_config(object);
   if (!config.ok()) return std::move(config).error().with_context(directory.string());
   return config;

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,8 +12,8 @@
 
 namespace qwen3guard::model {
 
-/// Head sizes and label names of a Stream model (Qwen3ForGuardModel). Names are the checkpoint's own,
-/// by class index, with the stray quotes of some published maps removed.
+/// Head sizes and label names of a Stream model (Qwen3ForGuardModel). Names are the checkpoint's
+/// own, by class index, with the stray quotes of some published maps removed.
 struct GuardHeadsConfig {
   std::size_t inner_size = 0;  // 0: config.json does not say; read from the tensors' shapes
   std::vector<std::string> query_risk_names;

@@ -9,8 +9,9 @@
 
 namespace qwen3guard::model {
 
-/// Append, truncate, fork. Blocks of kBlockTokens tokens hold all layers; a fork shares its blocks and
-/// copies one only before writing to it. One owner thread at a time; forks may live on other threads.
+/// Append, truncate, fork. Blocks of kBlockTokens tokens hold all layers; a fork shares its blocks
+/// and copies one only before writing to it. One owner thread at a time; forks may live on other
+/// threads.
 class KvCache {
  public:
   static constexpr std::size_t kBlockTokens = 64;
@@ -26,8 +27,8 @@ class KvCache {
   KvCache fork();
   /// Forgets all tokens from `size` on. REQUIRES: size <= this->size().
   void truncate(std::size_t size);
-  /// Makes room for `count` more tokens and counts them as held; the caller then writes them through
-  /// key() and value() for every layer.
+  /// Makes room for `count` more tokens and counts them as held; the caller then writes them
+  /// through key() and value() for every layer.
   void grow(std::size_t count);
 
   /// Row [head_dim] of one head at a position held.

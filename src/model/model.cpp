@@ -86,23 +86,24 @@ void Model::attend(const LayerWeights& w, std::size_t layer, std::size_t first, 
       float* out = ws.attended.data() + t * c.query_width() + h * dim;
       for (std::size_t begin_key = 0; begin_key < seen; begin_key += KvCache::kBlockTokens) {
         const std::size_t keys = std::min(KvCache::kBlockTokens, seen - begin_key);
-        kernels_->score_keys(q, cache.key_block(layer, kv_head, begin_key / KvCache::kBlockTokens), keys,
-                             dim, scale, scores.data() + begin_key);
+        kernels_->score_keys(q, cache.key_block(layer, kv_head, begin_key / KvCache::kBlockTokens),
+                             keys, dim, scale, scores.data() + begin_key);
       }
       kernels::softmax(scores.data(), seen);
       std::fill_n(out, dim, 0.0f);
       for (std::size_t begin_key = 0; begin_key < seen; begin_key += KvCache::kBlockTokens) {
         const std::size_t keys = std::min(KvCache::kBlockTokens, seen - begin_key);
         kernels_->add_values(scores.data() + begin_key,
-                             cache.value_block(layer, kv_head, begin_key / KvCache::kBlockTokens), keys,
-                             dim, out);
+                             cache.value_block(layer, kv_head, begin_key / KvCache::kBlockTokens),
+                             keys, dim, out);
       }
     }
   });
 }
 
 Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspace& ws,
-                      base::ThreadPool& pool, std::span<float> hidden, const Observer& observer) const {
+                      base::ThreadPool& pool, std::span<float> hidden,
+                      const Observer& observer) const {
   const ModelConfig& c = config_;
   const std::size_t start = cache.size();
   QG_CHECK(hidden.size() == ids.size() * c.hidden_size);
@@ -114,10 +115,10 @@ Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspa
     }
   }
   if (start + ids.size() > c.max_positions) {
-    return Error{ErrorCode::kTooLong,
-                 "the conversation has " + std::to_string(start + ids.size()) +
-                     " tokens, the model takes at most " + std::to_string(c.max_positions) +
-                     " (max_position_embeddings); shorten it"};
+    return Error{ErrorCode::kTooLong, "the conversation has " + std::to_string(start + ids.size()) +
+                                          " tokens, the model takes at most " +
+                                          std::to_string(c.max_positions) +
+                                          " (max_position_embeddings); shorten it"};
   }
 
   for (std::size_t done = 0; done < ids.size();) {
@@ -139,7 +140,8 @@ Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspa
       const auto id = static_cast<std::size_t>(ids[done + t]);
       kernels::widen_row(weights_.embeddings.row(id), weights_.embeddings.type, c.hidden_size,
                          states + t * c.hidden_size);
-      kernels::rope_angles(first + t, c.rope_theta, c.head_dim, ws.cosines.data() + t * c.head_dim / 2,
+      kernels::rope_angles(first + t, c.rope_theta, c.head_dim,
+                           ws.cosines.data() + t * c.head_dim / 2,
                            ws.sines.data() + t * c.head_dim / 2);
     }
     if (observer) observer(0, {states, count * c.hidden_size});

@@ -41,20 +41,22 @@ class Model {
   const bytes::TensorStore& tensors() const { return store_; }
 
   /// Reads `ids` after the tokens that `cache` holds and appends them to it. `hidden` receives the
-  /// final-normed states [ids.size(), hidden_size]. Errors, cache unchanged: kInvalidArgument (an id
-  /// outside the vocabulary), kTooLong (past max_positions), kNonFinite (broken weights).
+  /// final-normed states [ids.size(), hidden_size]. Errors, cache unchanged: kInvalidArgument (an
+  /// id outside the vocabulary), kTooLong (past max_positions), kNonFinite (broken weights).
   Status forward(std::span<const std::int32_t> ids, KvCache& cache, Workspace& workspace,
                  base::ThreadPool& pool, std::span<float> hidden,
                  const Observer& observer = nullptr) const;
 
   /// Next-token logits [vocabulary] of one final-normed state. REQUIRES: a causal LM.
-  void lm_logits(std::span<const float> hidden, base::ThreadPool& pool, std::span<float> logits) const;
+  void lm_logits(std::span<const float> hidden, base::ThreadPool& pool,
+                 std::span<float> logits) const;
   /// The logits of a few rows only.
   void lm_logits(std::span<const float> hidden, std::span<const std::int32_t> rows,
                  std::span<float> logits) const;
 
  private:
-  Model(ModelConfig config, bytes::TensorStore store, Weights weights, const kernels::Kernels& kernels);
+  Model(ModelConfig config, bytes::TensorStore store, Weights weights,
+        const kernels::Kernels& kernels);
   void attend(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count,
               KvCache& cache, Workspace& ws, base::ThreadPool& pool) const;
   void matmul(const kernels::Matrix& weights, const float* x, std::size_t tokens, float* out,

@@ -15,24 +15,29 @@ std::string shape_text(std::span<const std::int64_t> shape) {
 
 Result<kernels::WeightType> weight_type(const bytes::TensorView& tensor) {
   switch (tensor.dtype) {
-    case bytes::DType::kF32: return kernels::WeightType::kF32;
-    case bytes::DType::kBF16: return kernels::WeightType::kBF16;
-    case bytes::DType::kF16: return kernels::WeightType::kF16;
+    case bytes::DType::kF32:
+      return kernels::WeightType::kF32;
+    case bytes::DType::kBF16:
+      return kernels::WeightType::kBF16;
+    case bytes::DType::kF16:
+      return kernels::WeightType::kF16;
     default:
-      return Error{ErrorCode::kUnsupported,
-                   "tensor " + std::string(tensor.name) + ": expected dtype BF16, F16 or F32, found " +
-                       std::string(bytes::dtype_name(tensor.dtype)) +
-                       "; convert the checkpoint to one of them"};
+      return Error{ErrorCode::kUnsupported, "tensor " + std::string(tensor.name) +
+                                                ": expected dtype BF16, F16 or F32, found " +
+                                                std::string(bytes::dtype_name(tensor.dtype)) +
+                                                "; convert the checkpoint to one of them"};
   }
 }
 
-Result<const bytes::TensorView*> find_shaped(const bytes::TensorStore& store, const std::string& name,
+Result<const bytes::TensorView*> find_shaped(const bytes::TensorStore& store,
+                                             const std::string& name,
                                              std::vector<std::int64_t> shape) {
   const bytes::TensorView* tensor = store.find(name);
   if (tensor == nullptr) {
-    return Error{ErrorCode::kNotFound, "tensor " + name +
-                                           " is missing; config.json asks for it: is this the right "
-                                           "checkpoint, completely downloaded?"};
+    return Error{ErrorCode::kNotFound,
+                 "tensor " + name +
+                     " is missing; config.json asks for it: is this the right "
+                     "checkpoint, completely downloaded?"};
   }
   bool same = tensor->shape.size() == shape.size();
   for (std::size_t i = 0; same && i < shape.size(); ++i) {
@@ -52,14 +57,17 @@ Result<const bytes::TensorView*> find_shaped(const bytes::TensorStore& store, co
 Result<kernels::Matrix> find_matrix(const bytes::TensorStore& store, const std::string& name,
                                     std::size_t rows, std::size_t columns) {
   QG_TRY(const bytes::TensorView* tensor,
-         find_shaped(store, name, {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}));
+         find_shaped(store, name,
+                     {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}));
   QG_TRY(const kernels::WeightType type, weight_type(*tensor));
-  return kernels::Matrix{tensor->data.data(), type, static_cast<std::size_t>(tensor->shape[0]), columns};
+  return kernels::Matrix{tensor->data.data(), type, static_cast<std::size_t>(tensor->shape[0]),
+                         columns};
 }
 
 Result<std::vector<float>> find_vector(const bytes::TensorStore& store, const std::string& name,
                                        std::size_t size) {
-  QG_TRY(const bytes::TensorView* tensor, find_shaped(store, name, {static_cast<std::int64_t>(size)}));
+  QG_TRY(const bytes::TensorView* tensor,
+         find_shaped(store, name, {static_cast<std::int64_t>(size)}));
   QG_TRY(const kernels::WeightType type, weight_type(*tensor));
   std::vector<float> values(size);
   kernels::widen_row(tensor->data.data(), type, size, values.data());
@@ -75,7 +83,8 @@ Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig&
     if (c.tied_embeddings) {
       weights.lm_head = weights.embeddings;
     } else {
-      QG_TRY(weights.lm_head, find_matrix(store, "lm_head.weight", c.vocabulary_size, c.hidden_size));
+      QG_TRY(weights.lm_head,
+             find_matrix(store, "lm_head.weight", c.vocabulary_size, c.hidden_size));
     }
   }
   for (std::size_t i = 0; i < c.layers; ++i) {
@@ -84,16 +93,21 @@ Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig&
     const std::string mlp = layer + "mlp.";
     LayerWeights w;
     QG_TRY(w.input_norm, find_vector(store, layer + "input_layernorm.weight", c.hidden_size));
-    QG_TRY(w.query, find_matrix(store, attention + "q_proj.weight", c.query_width(), c.hidden_size));
+    QG_TRY(w.query,
+           find_matrix(store, attention + "q_proj.weight", c.query_width(), c.hidden_size));
     QG_TRY(w.key, find_matrix(store, attention + "k_proj.weight", c.kv_width(), c.hidden_size));
     QG_TRY(w.value, find_matrix(store, attention + "v_proj.weight", c.kv_width(), c.hidden_size));
     QG_TRY(w.query_norm, find_vector(store, attention + "q_norm.weight", c.head_dim));
     QG_TRY(w.key_norm, find_vector(store, attention + "k_norm.weight", c.head_dim));
-    QG_TRY(w.output, find_matrix(store, attention + "o_proj.weight", c.hidden_size, c.query_width()));
-    QG_TRY(w.post_norm, find_vector(store, layer + "post_attention_layernorm.weight", c.hidden_size));
-    QG_TRY(w.gate, find_matrix(store, mlp + "gate_proj.weight", c.intermediate_size, c.hidden_size));
+    QG_TRY(w.output,
+           find_matrix(store, attention + "o_proj.weight", c.hidden_size, c.query_width()));
+    QG_TRY(w.post_norm,
+           find_vector(store, layer + "post_attention_layernorm.weight", c.hidden_size));
+    QG_TRY(w.gate,
+           find_matrix(store, mlp + "gate_proj.weight", c.intermediate_size, c.hidden_size));
     QG_TRY(w.up, find_matrix(store, mlp + "up_proj.weight", c.intermediate_size, c.hidden_size));
-    QG_TRY(w.down, find_matrix(store, mlp + "down_proj.weight", c.hidden_size, c.intermediate_size));
+    QG_TRY(w.down,
+           find_matrix(store, mlp + "down_proj.weight", c.hidden_size, c.intermediate_size));
     weights.layers.push_back(std::move(w));
   }
   return weights;

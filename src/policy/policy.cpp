@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "base/try.h"
 #include "bytes/atomic_file.h"
@@ -11,14 +12,14 @@ namespace qwen3guard {
 
 using nlohmann::json;
 
-/// Reads the format of docs/formats/policy.md. Unknown keys are errors: a misspelt threshold must not
-/// silently leave a category at its default.
+/// Reads the format of docs/formats/policy.md. Unknown keys are errors: a misspelt threshold must
+/// not silently leave a category at its default.
 class PolicyParser {
  public:
   static Result<Policy> parse(const json& object) {
     QG_CHECK_OK(check_keys(object, "the policy",
-                           {"version", "name", "mode", "debounce", "action", "threshold", "categories",
-                            "prompt", "response"}));
+                           {"version", "name", "mode", "debounce", "action", "threshold",
+                            "categories", "prompt", "response"}));
     if (!object.contains("version") || object["version"] != 1) {
       return invalid("\"version\": expected 1, the only version so far");
     }
@@ -32,7 +33,8 @@ class PolicyParser {
     QG_TRY(const std::string rule_name, text(object, "debounce", "paper"));
     const std::optional<DebounceRule> rule = parse_debounce_rule(rule_name);
     if (!rule) {
-      return invalid("\"debounce\": expected \"paper\" or \"official-eval\", found \"" + rule_name + "\"");
+      return invalid("\"debounce\": expected \"paper\" or \"official-eval\", found \"" + rule_name +
+                     "\"");
     }
     policy.debounce_ = *rule;
     for (const auto& [key, rules] : {std::pair{"prompt", &policy.prompt_rules_},
@@ -56,7 +58,8 @@ class PolicyParser {
     if (!object.is_object()) return invalid(where + ": expected a JSON object");
     for (const auto& [key, value] : object.items()) {
       if (std::find(known.begin(), known.end(), key) == known.end()) {
-        return invalid(where + ": unknown key \"" + key + "\"; docs/formats/policy.md lists the keys");
+        return invalid(where + ": unknown key \"" + key +
+                       "\"; docs/formats/policy.md lists the keys");
       }
     }
     return {};
@@ -84,7 +87,8 @@ class PolicyParser {
     }
     if (object.contains("threshold")) {
       const json& threshold = object["threshold"];
-      if (!threshold.is_number() || !(threshold.get<double>() > 0 && threshold.get<double>() <= 1)) {
+      if (!threshold.is_number() ||
+          !(threshold.get<double>() > 0 && threshold.get<double>() <= 1)) {
         return invalid(where + "\"threshold\": expected a probability above 0 and at most 1");
       }
       rule.threshold = threshold.get<float>();
@@ -95,7 +99,8 @@ class PolicyParser {
   static Status apply_section(const json& section, Policy::Rules& rules) {
     for (Policy::Rule& rule : rules) QG_CHECK_OK(apply_rule(section, "", rule));
     if (!section.contains("categories")) return {};
-    if (!section["categories"].is_object()) return invalid("\"categories\": expected a JSON object");
+    if (!section["categories"].is_object())
+      return invalid("\"categories\": expected a JSON object");
     for (const auto& [name, value] : section["categories"].items()) {
       const std::optional<Category> category = parse_category(name);
       if (!category) {
@@ -129,7 +134,8 @@ Result<Policy> Policy::load(const std::string& name_or_path) {
   if (name_or_path == "loose") return loose();
   auto text = bytes::read_file(name_or_path, 1u << 20);
   if (!text.ok()) {
-    return std::move(text).error().with_context("policy (expected strict, loose or the path of a policy file)");
+    return std::move(text).error().with_context(
+        "policy (expected strict, loose or the path of a policy file)");
   }
   auto policy = parse(*text);
   if (!policy.ok()) return std::move(policy).error().with_context("policy file " + name_or_path);
@@ -153,7 +159,7 @@ TokenLabel Policy::label(const TokenVerdict& token, Target target) const {
                                         (strict && token.risk == Risk::kControversial);
   if (!hit) return {};
   // A threshold can fire where Safe is the most probable class: name the likelier of the other two.
-  const Risk risk = token.risk != Risk::kSafe        ? token.risk
+  const Risk risk = token.risk != Risk::kSafe            ? token.risk
                     : !strict || unsafe >= controversial ? Risk::kUnsafe
                                                          : Risk::kControversial;
   return {risk, rule.action};

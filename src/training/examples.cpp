@@ -123,4 +123,13 @@ Result<ExampleSet> load_examples(const std::vector<dataset::DatasetEntry>& index
   return set;
 }
 
+Result<std::vector<Example>> load_benign(const dataset::DatasetEntry& entry, std::size_t count,
+                                         const dataset::CategoryMap& categories,
+                                         const tokens::Tokenizer& tokenizer) {
+  QG_TRY(auto rows, load_set(entry, dataset::Split::kTrain, categories, tokenizer));
+  std::erase_if(rows, [](const Example& e) { return e.target != Target::kPrompt; });
+  dataset::keep_smallest_by_hash(rows, count);
+  return rows;
+}
+
 }  // namespace qwen3guard::training

@@ -72,4 +72,10 @@ Result<std::vector<Example>> load_set(const dataset::DatasetEntry& entry, datase
                                       const dataset::CategoryMap& categories,
                                       const tokens::Tokenizer& tokenizer);
 
+/// The `count` prompts of a benign set whose ids hash smallest: what the benign figure is measured
+/// on.
+Result<std::vector<Example>> load_benign(const dataset::DatasetEntry& entry, std::size_t count,
+                                         const dataset::CategoryMap& categories,
+                                         const tokens::Tokenizer& tokenizer);
+
 }  // namespace qwen3guard::training

@@ -53,10 +53,13 @@ void add_message(std::string_view text, std::uint64_t field, std::vector<std::ui
   }
 }
 
-/// Hashes of the distinct features of a conversation.
-std::vector<std::uint64_t> features(const Conversation& messages) {
+double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+}  // namespace
+
+LinearClassifier::Features LinearClassifier::features(const Conversation& messages) {
   const Conversation low = lowered(messages);
-  std::vector<std::uint64_t> out;
+  Features out;
   const bool response = low.back().role == Role::kAssistant;
   add_message(std::string_view(low.back().content).substr(0, kMaxBytes), response ? 1 : 0, out);
   if (response && low.size() > 1)
@@ -65,10 +68,6 @@ std::vector<std::uint64_t> features(const Conversation& messages) {
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
-
-double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
-
-}  // namespace
 
 LinearClassifier LinearClassifier::train(const std::vector<const Example*>& examples,
                                          const std::vector<double>& source_shares,
@@ -114,8 +113,7 @@ LinearClassifier LinearClassifier::train(const std::vector<const Example*>& exam
   return model;
 }
 
-double LinearClassifier::not_safe(const Conversation& messages) const {
-  const auto found = features(messages);
+double LinearClassifier::not_safe(const Features& found) const {
   const double scale = 1.0 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, found.size())));
   double sum = bias_;
   for (const auto h : found) sum += static_cast<double>(weights_[h & mask_]) * scale;
@@ -136,7 +134,8 @@ Teacher teach(ExampleSet& examples, const std::vector<double>& source_shares,
   const auto models = std::make_shared<const std::array<LinearClassifier, 2>>(
       std::array<LinearClassifier, 2>{train_half(0), train_half(1)});
   const Teacher mean = [models](const Conversation& messages) {
-    return ((*models)[0].not_safe(messages) + (*models)[1].not_safe(messages)) / 2;
+    const auto found = LinearClassifier::features(messages);
+    return ((*models)[0].not_safe(found) + (*models)[1].not_safe(found)) / 2;
   };
   for (auto& e : examples.train)
     e.teacher = static_cast<float>((*models)[1 - half_of(e)].not_safe(e.messages));

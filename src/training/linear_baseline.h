@@ -28,8 +28,13 @@ class LinearClassifier {
   static LinearClassifier train(const std::vector<const Example*>& examples,
                                 const std::vector<double>& source_shares,
                                 const LinearOptions& options);
+  /// Hashes of the distinct n-grams of a conversation; the same for every classifier.
+  using Features = std::vector<std::uint64_t>;
+  static Features features(const Conversation& messages);
+
   /// In [0, 1].
-  double not_safe(const Conversation& messages) const;
+  double not_safe(const Features& found) const;
+  double not_safe(const Conversation& messages) const { return not_safe(features(messages)); }
 
  private:
   std::size_t mask_ = 0;

@@ -1,5 +1,6 @@
 #include "training/recipe.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <type_traits>
 

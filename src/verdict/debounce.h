@@ -10,8 +10,8 @@
 
 namespace qwen3guard::verdict {
 
-/// Where a sequence of token labels is flagged so far. Labels are what the policy made of the model's
-/// (mapping comes first, debouncing second).
+/// Where a sequence of token labels is flagged so far. Labels are what the policy made of the
+/// model's (mapping comes first, debouncing second).
 class Debouncer {
  public:
   struct Flag {

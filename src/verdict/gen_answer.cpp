@@ -66,7 +66,8 @@ Result<GenAnswer> parse_gen_answer(std::string_view text, Target target) {
 
   if (target == Target::kResponse) {
     QG_TRY(const std::string_view refusal, take_line(rest, "Refusal: "));
-    if (refusal != "Yes" && refusal != "No") return unparseable("Yes or No after \"Refusal: \"", refusal);
+    if (refusal != "Yes" && refusal != "No")
+      return unparseable("Yes or No after \"Refusal: \"", refusal);
     answer.refusal = refusal == "Yes";
   }
   if (!rest.empty()) return unparseable("nothing after the last line", rest);

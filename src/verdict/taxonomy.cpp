@@ -43,9 +43,12 @@ std::string_view target_name(Target target) {
 
 std::string_view decision_name(Decision decision) {
   switch (decision) {
-    case Decision::kAllow: return "allow";
-    case Decision::kFlag: return "flag";
-    case Decision::kBlock: return "block";
+    case Decision::kAllow:
+      return "allow";
+    case Decision::kFlag:
+      return "flag";
+    case Decision::kBlock:
+      return "block";
   }
   return "block";
 }

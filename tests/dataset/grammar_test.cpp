@@ -1,6 +1,7 @@
 #include "dataset/grammar.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "dataset/overlap.h"

@@ -58,6 +58,15 @@ TEST(Selection, SmallestHashes) {
   for (const char* id : {"a", "b", "c", "d"}) order.emplace_back(to_hex(sha256(id)), id);
   std::sort(order.begin(), order.end());
   EXPECT_EQ(chosen, (std::set<std::string>{order[0].second, order[1].second}));
+
+  std::vector<LabelledConversation> rows(4);
+  for (std::size_t i = 0; i < 4; ++i) rows[i].id = std::string(1, static_cast<char>('a' + i));
+  keep_smallest_by_hash(rows, 4);
+  EXPECT_EQ(rows.size(), 4U);
+  keep_smallest_by_hash(rows, 2);
+  ASSERT_EQ(rows.size(), 2U);
+  for (const auto& row : rows) EXPECT_TRUE(chosen.contains(row.id));
+  EXPECT_LT(rows[0].id, rows[1].id);
   EXPECT_EQ(smallest_by_hash({"a"}, 5).size(), 1U);
 }
 

@@ -1,5 +1,6 @@
 #include "dataset/tokenizer_trim.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "support.h"

@@ -1,5 +1,5 @@
-// A trained toy Gen model: the reference's greedy answers, strict parsing, and forced-prefix scoring that
-// equals greedy.
+// A trained toy Gen model: the reference's greedy answers, strict parsing, and forced-prefix
+// scoring that equals greedy.
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,9 @@ Conversation conversation(const json& messages) {
   Conversation result;
   for (const json& m : messages) {
     const std::string role = m["role"];
-    result.push_back({role == "user" ? Role::kUser : role == "assistant" ? Role::kAssistant : Role::kSystem,
+    result.push_back({role == "user"        ? Role::kUser
+                      : role == "assistant" ? Role::kAssistant
+                                            : Role::kSystem,
                       m["content"].get<std::string>()});
   }
   return result;
@@ -41,7 +43,9 @@ class GenTest : public testing::Test {
     EXPECT_TRUE(guard.ok()) << guard.error().message;
     return *guard;
   }
-  static std::filesystem::path directory() { return std::filesystem::path(QG_TEST_DATA) / "models" / "toy-gen"; }
+  static std::filesystem::path directory() {
+    return std::filesystem::path(QG_TEST_DATA) / "models" / "toy-gen";
+  }
   static inline json golden_;
 };
 
@@ -100,7 +104,8 @@ TEST_F(GenTest, ScoredProbabilitiesAreTheReferencesSoftmaxOverTheLabels) {
     for (std::size_t i = 0; i < p.size(); ++i) {
       const auto risk = parse_risk(forced["labels"][i].get<std::string>());
       ASSERT_TRUE(risk.has_value());
-      // The golden logits carry five decimals; a probability moves by at most a quarter of a logit's error.
+      // The golden logits carry five decimals; a probability moves by at most a quarter of a
+      // logit's error.
       EXPECT_NEAR(verdict->probabilities[*risk], p[i] / sum, 1e-4);
     }
   }

@@ -1,5 +1,5 @@
-// The published shapes (0.6B, 4B, 8B), sharded as published, load and judge a prompt without copying
-// their weights: sparse files stand in for the weights, which read as zeros.
+// The published shapes (0.6B, 4B, 8B), sharded as published, load and judge a prompt without
+// copying their weights: sparse files stand in for the weights, which read as zeros.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -37,7 +37,8 @@ struct Tensor {
 constexpr std::size_t kVocabulary = 151936, kHeadDim = 128, kInner = 512;
 
 std::vector<Tensor> stream_tensors(const Shape& s) {
-  std::vector<Tensor> all = {{"model.embed_tokens.weight", {kVocabulary, s.hidden}}, {"model.norm.weight", {s.hidden}}};
+  std::vector<Tensor> all = {{"model.embed_tokens.weight", {kVocabulary, s.hidden}},
+                             {"model.norm.weight", {s.hidden}}};
   for (std::size_t l = 0; l < s.layers; ++l) {
     const std::string p = "model.layers." + std::to_string(l) + ".";
     const std::size_t q = s.heads * kHeadDim, kv = s.kv_heads * kHeadDim;
@@ -68,7 +69,8 @@ void write_sparse_shard(const std::filesystem::path& path, std::span<const Tenso
   nlohmann::json header;
   std::size_t offset = 0;
   for (const Tensor& t : tensors) {
-    header[t.name] = {{"dtype", "BF16"}, {"shape", t.shape}, {"data_offsets", {offset, offset + t.bytes()}}};
+    header[t.name] = {
+        {"dtype", "BF16"}, {"shape", t.shape}, {"data_offsets", {offset, offset + t.bytes()}}};
     offset += t.bytes();
   }
   std::string text = header.dump();
@@ -83,12 +85,19 @@ void write_sparse_shard(const std::filesystem::path& path, std::span<const Tenso
 }
 
 void write_checkpoint(const std::filesystem::path& directory, const Shape& s) {
-  const nlohmann::json config = {
-      {"architectures", {"Qwen3ForGuardModel"}}, {"hidden_size", s.hidden}, {"num_hidden_layers", s.layers},
-      {"num_attention_heads", s.heads}, {"num_key_value_heads", s.kv_heads}, {"head_dim", kHeadDim},
-      {"intermediate_size", s.intermediate}, {"vocab_size", kVocabulary}, {"max_position_embeddings", 8192},
-      {"rope_theta", 1000000}, {"rms_norm_eps", 1e-6}, {"tie_word_embeddings", s.tied},
-      {"guard_inner_size", kInner}};
+  const nlohmann::json config = {{"architectures", {"Qwen3ForGuardModel"}},
+                                 {"hidden_size", s.hidden},
+                                 {"num_hidden_layers", s.layers},
+                                 {"num_attention_heads", s.heads},
+                                 {"num_key_value_heads", s.kv_heads},
+                                 {"head_dim", kHeadDim},
+                                 {"intermediate_size", s.intermediate},
+                                 {"vocab_size", kVocabulary},
+                                 {"max_position_embeddings", 8192},
+                                 {"rope_theta", 1000000},
+                                 {"rms_norm_eps", 1e-6},
+                                 {"tie_word_embeddings", s.tied},
+                                 {"guard_inner_size", kInner}};
   std::ofstream(directory / "config.json") << config.dump(2);
   const std::vector<Tensor> tensors = stream_tensors(s);
   if (s.shards == 1) {
@@ -100,11 +109,13 @@ void write_checkpoint(const std::filesystem::path& directory, const Shape& s) {
       char name[64];
       std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, s.shards);
       const std::size_t begin = i * per_shard;
-      const auto part = std::span(tensors).subspan(begin, std::min(per_shard, tensors.size() - begin));
+      const auto part =
+          std::span(tensors).subspan(begin, std::min(per_shard, tensors.size() - begin));
       write_sparse_shard(directory / name, part);
       for (const Tensor& t : part) map[t.name] = name;
     }
-    std::ofstream(directory / "model.safetensors.index.json") << nlohmann::json{{"weight_map", map}}.dump();
+    std::ofstream(directory / "model.safetensors.index.json")
+        << nlohmann::json{{"weight_map", map}}.dump();
   }
   std::filesystem::copy_file(std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json",
                              directory / "tokenizer.json");

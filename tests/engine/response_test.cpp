@@ -7,7 +7,8 @@
 namespace qwen3guard::engine {
 namespace {
 
-JudgedToken token(float safe, float unsafe, float controversial, Category category = Category::kViolent) {
+JudgedToken token(float safe, float unsafe, float controversial,
+                  Category category = Category::kViolent) {
   JudgedToken token;
   auto& p = token.verdict.probabilities.p;
   p = {safe, unsafe, controversial};
@@ -30,10 +31,10 @@ TEST(JudgedResponse, AnEmptyResponseIsSafe) {
 }
 
 TEST(JudgedResponse, AFlagCarriesItsOwnTokensProbabilitiesAndCategory) {
-  const Verdict verdict = response(Policy::strict(), {token(0.9f, 0.1f, 0), token(0.2f, 0.5f, 0.3f, Category::kPii),
-                                                      token(0.3f, 0.1f, 0.6f, Category::kPolitical),
-                                                      token(0, 1, 0)})
-                              .verdict();
+  const Verdict verdict =
+      response(Policy::strict(), {token(0.9f, 0.1f, 0), token(0.2f, 0.5f, 0.3f, Category::kPii),
+                                  token(0.3f, 0.1f, 0.6f, Category::kPolitical), token(0, 1, 0)})
+          .verdict();
   ASSERT_TRUE(verdict.flagged.has_value());
   EXPECT_EQ(verdict.flagged->token, 2u);
   EXPECT_EQ(verdict.risk, Risk::kControversial);
@@ -55,7 +56,8 @@ TEST(JudgedResponse, UnflaggedProbabilitiesComeFromTheStrongestPair) {
 }
 
 TEST(JudgedResponse, LooseMapsBeforeItDebounces) {
-  const std::vector<JudgedToken> mixed = {token(0.1f, 0.2f, 0.7f), token(0.1f, 0.8f, 0.1f), token(1, 0, 0)};
+  const std::vector<JudgedToken> mixed = {token(0.1f, 0.2f, 0.7f), token(0.1f, 0.8f, 0.1f),
+                                          token(1, 0, 0)};
   const Verdict loose = response(Policy::loose(), mixed).verdict();
   EXPECT_FALSE(loose.flagged.has_value()) << "Controversial then Unsafe is one Unsafe token";
   EXPECT_EQ(loose.decision, Decision::kAllow);
@@ -64,12 +66,15 @@ TEST(JudgedResponse, LooseMapsBeforeItDebounces) {
 }
 
 TEST(JudgedResponse, TruncateEqualsNeverHavingPushed) {
-  const std::vector<JudgedToken> all = {token(0.9f, 0.1f, 0), token(0.4f, 0.6f, 0), token(0.2f, 0.8f, 0),
-                                        token(0.1f, 0, 0.9f), token(0.95f, 0.05f, 0)};
+  const std::vector<JudgedToken> all = {token(0.9f, 0.1f, 0), token(0.4f, 0.6f, 0),
+                                        token(0.2f, 0.8f, 0), token(0.1f, 0, 0.9f),
+                                        token(0.95f, 0.05f, 0)};
   for (std::size_t keep = 0; keep <= all.size(); ++keep) {
     JudgedResponse cut = response(Policy::strict(), all);
     cut.truncate(keep);
-    const Verdict expected = response(Policy::strict(), {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep)}).verdict();
+    const Verdict expected =
+        response(Policy::strict(), {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep)})
+            .verdict();
     EXPECT_EQ(cut.verdict().flagged, expected.flagged);
     EXPECT_EQ(cut.verdict().probabilities.p, expected.probabilities.p);
     EXPECT_EQ(cut.verdict().risk, expected.risk);

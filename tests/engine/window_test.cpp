@@ -11,7 +11,8 @@
 namespace qwen3guard {
 namespace {
 
-const std::filesystem::path kTokenizer = std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json";
+const std::filesystem::path kTokenizer =
+    std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json";
 
 std::string long_text(std::size_t words) {
   std::string text;
@@ -22,8 +23,8 @@ std::string long_text(std::size_t words) {
 class WindowTest : public testing::Test {
  protected:
   void SetUp() override {
-    directory_ = test::write_random_checkpoint({.hidden = 16, .layers = 1, .intermediate = 16, .max_positions = 256},
-                                               kTokenizer);
+    directory_ = test::write_random_checkpoint(
+        {.hidden = 16, .layers = 1, .intermediate = 16, .max_positions = 256}, kTokenizer);
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
   Guard load(Overflow overflow) {
@@ -62,7 +63,8 @@ TEST_F(WindowTest, SlidingJudgesTwentyThousandTokensHoweverTheyAreCut) {
   ASSERT_TRUE(pieces->finish().ok());
   ASSERT_EQ(pieces->tokens().size(), one->tokens().size());
   for (std::size_t i = 0; i < one->tokens().size(); ++i) {
-    ASSERT_EQ(one->tokens()[i].verdict.probabilities.p, pieces->tokens()[i].verdict.probabilities.p) << i;
+    ASSERT_EQ(one->tokens()[i].verdict.probabilities.p, pieces->tokens()[i].verdict.probabilities.p)
+        << i;
   }
 }
 
@@ -76,10 +78,13 @@ TEST_F(WindowTest, RollBackAcrossASlideEqualsNeverHavingGoneThere) {
     ASSERT_TRUE(there->roll_back(keep).ok());
     ASSERT_TRUE(there->append(" back again").ok() && there->finish().ok());
     auto direct = guard.open(prompt_, Policy::strict());
-    ASSERT_TRUE(direct.ok() && direct->append(text.substr(0, bytes) + " back again").ok() && direct->finish().ok());
+    ASSERT_TRUE(direct.ok() && direct->append(text.substr(0, bytes) + " back again").ok() &&
+                direct->finish().ok());
     ASSERT_EQ(there->tokens().size(), direct->tokens().size());
     for (std::size_t i = keep; i < direct->tokens().size(); ++i) {
-      EXPECT_EQ(there->tokens()[i].verdict.probabilities.p, direct->tokens()[i].verdict.probabilities.p) << i;
+      EXPECT_EQ(there->tokens()[i].verdict.probabilities.p,
+                direct->tokens()[i].verdict.probabilities.p)
+          << i;
     }
     EXPECT_EQ(there->response().window_slid, direct->response().window_slid);
   }
@@ -90,8 +95,8 @@ TEST_F(WindowTest, APromptThatFillsTheModelIsAnErrorEvenWhenSliding) {
   const auto verdict = guard.moderate({{Role::kUser, long_text(300)}}, Policy::strict());
   ASSERT_FALSE(verdict.ok());
   EXPECT_EQ(verdict.error().code, ErrorCode::kTooLong);
-  const auto response =
-      guard.moderate({{Role::kUser, long_text(150)}, {Role::kAssistant, long_text(300)}}, Policy::strict());
+  const auto response = guard.moderate(
+      {{Role::kUser, long_text(150)}, {Role::kAssistant, long_text(300)}}, Policy::strict());
   ASSERT_FALSE(response.ok());
   EXPECT_EQ(response.error().code, ErrorCode::kTooLong);
 }

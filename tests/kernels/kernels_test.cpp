@@ -1,5 +1,6 @@
 // Every instruction set runs the same body against the scalar reference. Tolerances follow from the
-// rounding error of a sum of n products: n * epsilon * sum |a_i b_i| bounds either order of addition.
+// rounding error of a sum of n products: n * epsilon * sum |a_i b_i| bounds either order of
+// addition.
 
 #include "kernels/kernels.h"
 
@@ -84,7 +85,8 @@ TEST_P(KernelsTest, MatmulEqualsTheExactSumWithinRounding) {
               exact += term;
               magnitude += std::abs(term);
             }
-            EXPECT_NEAR(out[t * rows + r], exact, static_cast<double>(n) * kEpsilon * magnitude + 1e-30);
+            EXPECT_NEAR(out[t * rows + r], exact,
+                        static_cast<double>(n) * kEpsilon * magnitude + 1e-30);
           }
         }
       }
@@ -165,9 +167,15 @@ INSTANTIATE_TEST_SUITE_P(AllSets, KernelsTest, testing::ValuesIn(tables()),
 
 TEST(Widen, HalfPrecisionSpecialValues) {
   const std::vector<std::pair<std::uint16_t, float>> cases = {
-      {0x0000, 0.0f},     {0x8000, -0.0f},       {0x3c00, 1.0f}, {0xc000, -2.0f},
-      {0x7bff, 65504.0f}, {0x0001, 0x1p-24f},    {0x03ff, 1023 * 0x1p-24f},
-      {0x0400, 0x1p-14f}, {0x7c00, std::numeric_limits<float>::infinity()}};
+      {0x0000, 0.0f},
+      {0x8000, -0.0f},
+      {0x3c00, 1.0f},
+      {0xc000, -2.0f},
+      {0x7bff, 65504.0f},
+      {0x0001, 0x1p-24f},
+      {0x03ff, 1023 * 0x1p-24f},
+      {0x0400, 0x1p-14f},
+      {0x7c00, std::numeric_limits<float>::infinity()}};
   for (const auto& [bits, value] : cases) {
     float widened = 0;
     widen_row(reinterpret_cast<const std::byte*>(&bits), WeightType::kF16, 1, &widened);

@@ -1,5 +1,5 @@
-// Parity with the reference implementation (reference/export_model_goldens.py), layer by layer, on every
-// instruction set. The first layer that diverges is the one that the failure names.
+// Parity with the reference implementation (reference/export_model_goldens.py), layer by layer, on
+// every instruction set. The first layer that diverges is the one that the failure names.
 
 #include <gtest/gtest.h>
 
@@ -22,9 +22,11 @@ std::vector<float> floats(const bytes::TensorView& view) {
   return values;
 }
 
-// Rounding enters each layer through sums of at most `widest` products, whose errors behave as a random
-// walk (sqrt), and layers add up. The factor 8 covers the norms' and the softmax's own operations.
-double tolerance(const ModelConfig& config, std::size_t layers_done, std::span<const float> reference) {
+// Rounding enters each layer through sums of at most `widest` products, whose errors behave as a
+// random walk (sqrt), and layers add up. The factor 8 covers the norms' and the softmax's own
+// operations.
+double tolerance(const ModelConfig& config, std::size_t layers_done,
+                 std::span<const float> reference) {
   const double widest = static_cast<double>(
       std::max({config.hidden_size, config.intermediate_size, config.query_width()}));
   double largest = 1.0;
@@ -40,7 +42,8 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model : {"gen-tied-f32", "gen-untied-bf16", "stream-bf16", "stream-sharded-f16"}) {
+  for (const char* model :
+       {"gen-tied-f32", "gen-untied-bf16", "stream-bf16", "stream-sharded-f16"}) {
     for (const kernels::Kernels* table :
          {&kernels::scalar_kernels(), kernels::avx2_kernels(), kernels::avx512_kernels()}) {
       if (table != nullptr) all.push_back({model, table});
@@ -66,7 +69,8 @@ class GoldenTest : public testing::TestWithParam<Case> {
     return golden_->find("case" + std::to_string(c) + "." + name);
   }
 
-  void expect_near(int c, const std::string& name, std::span<const float> got, std::size_t layers_done) {
+  void expect_near(int c, const std::string& name, std::span<const float> got,
+                   std::size_t layers_done) {
     const bytes::TensorView* view = golden(c, name);
     ASSERT_NE(view, nullptr) << name;
     const std::vector<float> reference = floats(*view);
@@ -74,7 +78,8 @@ class GoldenTest : public testing::TestWithParam<Case> {
     const double bound = tolerance(model_->config(), layers_done, reference);
     for (std::size_t i = 0; i < got.size(); ++i) {
       ASSERT_NEAR(got[i], reference[i], bound)
-          << GetParam().model << " case " << c << ": first divergence at " << name << " element " << i;
+          << GetParam().model << " case " << c << ": first divergence at " << name << " element "
+          << i;
     }
   }
 
@@ -106,8 +111,9 @@ TEST_P(GoldenTest, MatchesTheReferenceLayerByLayer) {
     if (!config.guard) {
       std::vector<float> logits(ids.size() * config.vocabulary_size);
       for (std::size_t t = 0; t < ids.size(); ++t) {
-        model_->lm_logits(std::span(hidden).subspan(t * config.hidden_size, config.hidden_size), pool,
-                          std::span(logits).subspan(t * config.vocabulary_size, config.vocabulary_size));
+        model_->lm_logits(
+            std::span(hidden).subspan(t * config.hidden_size, config.hidden_size), pool,
+            std::span(logits).subspan(t * config.vocabulary_size, config.vocabulary_size));
       }
       expect_near(c, "logits", logits, config.layers + 1);
       continue;
@@ -150,7 +156,8 @@ TEST_P(GoldenTest, AnyChunkingGivesTheSameStatesBitForBit) {
       const std::size_t n = std::min(chunks[i % chunks.size()], ids.size() - done);
       EXPECT_TRUE(model_
                       ->forward(std::span(ids).subspan(done, n), cache, workspace, pool,
-                                std::span(hidden).subspan(done * config.hidden_size, n * config.hidden_size))
+                                std::span(hidden).subspan(done * config.hidden_size,
+                                                          n * config.hidden_size))
                       .ok());
       done += n;
     }
@@ -213,11 +220,12 @@ TEST_P(GoldenTest, ForeignIdsAndOverlongInputAreErrorsThatLeaveTheCacheAlone) {
   EXPECT_EQ(cache.size(), 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllCheckpoints, GoldenTest, testing::ValuesIn(cases()), [](const auto& param) {
-  std::string name = param.param.model + "_" + param.param.kernels->name;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(AllCheckpoints, GoldenTest, testing::ValuesIn(cases()),
+                         [](const auto& param) {
+                           std::string name = param.param.model + "_" + param.param.kernels->name;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace qwen3guard::model

@@ -10,8 +10,9 @@ namespace {
 TokenVerdict token(float safe, float unsafe, float controversial, Category category) {
   TokenVerdict verdict;
   verdict.probabilities.p = {safe, unsafe, controversial};
-  verdict.risk = static_cast<Risk>(std::max_element(verdict.probabilities.p.begin(), verdict.probabilities.p.end()) -
-                                   verdict.probabilities.p.begin());
+  verdict.risk = static_cast<Risk>(
+      std::max_element(verdict.probabilities.p.begin(), verdict.probabilities.p.end()) -
+      verdict.probabilities.p.begin());
   verdict.category_probabilities[static_cast<std::size_t>(category)] = 1.0f;
   return verdict;
 }
@@ -35,19 +36,25 @@ TEST(Policy, ThresholdsAndActionsPerCategoryAndTarget) {
   EXPECT_EQ(policy->name(), "clinic");
   const TokenVerdict pii = token(0.75f, 0.10f, 0.15f, Category::kPii);
   EXPECT_EQ(policy->label(pii, Target::kPrompt).action, Decision::kFlag);
-  EXPECT_EQ(policy->label(pii, Target::kPrompt).risk, Risk::kControversial) << "the likelier of the two";
+  EXPECT_EQ(policy->label(pii, Target::kPrompt).risk, Risk::kControversial)
+      << "the likelier of the two";
   EXPECT_EQ(policy->label(pii, Target::kResponse).action, Decision::kBlock);
-  EXPECT_EQ(policy->label(token(0, 1, 0, Category::kCopyright), Target::kPrompt).action, Decision::kAllow);
-  EXPECT_EQ(policy->label(token(0.3f, 0.7f, 0, Category::kViolent), Target::kPrompt).action, Decision::kAllow)
+  EXPECT_EQ(policy->label(token(0, 1, 0, Category::kCopyright), Target::kPrompt).action,
+            Decision::kAllow);
+  EXPECT_EQ(policy->label(token(0.3f, 0.7f, 0, Category::kViolent), Target::kPrompt).action,
+            Decision::kAllow)
       << "below the default threshold";
-  EXPECT_EQ(policy->label(token(0.1f, 0.5f, 0.4f, Category::kViolent), Target::kPrompt).action, Decision::kBlock);
+  EXPECT_EQ(policy->label(token(0.1f, 0.5f, 0.4f, Category::kViolent), Target::kPrompt).action,
+            Decision::kBlock);
 }
 
 TEST(Policy, LooseThresholdsLookAtUnsafeAlone) {
   const auto policy = Policy::parse(R"({"version": 1, "mode": "loose", "threshold": 0.5})");
   ASSERT_TRUE(policy.ok()) << policy.error().message;
-  EXPECT_EQ(policy->label(token(0.1f, 0.4f, 0.5f, Category::kViolent), Target::kPrompt).action, Decision::kAllow);
-  EXPECT_EQ(policy->label(token(0.1f, 0.5f, 0.4f, Category::kViolent), Target::kPrompt).action, Decision::kBlock);
+  EXPECT_EQ(policy->label(token(0.1f, 0.4f, 0.5f, Category::kViolent), Target::kPrompt).action,
+            Decision::kAllow);
+  EXPECT_EQ(policy->label(token(0.1f, 0.5f, 0.4f, Category::kViolent), Target::kPrompt).action,
+            Decision::kBlock);
 }
 
 TEST(Policy, MistakesAreNamed) {

@@ -28,13 +28,13 @@ class Writer {
 
   void matrix(const std::string& name, std::size_t rows, std::size_t columns, float scale = 1.0f) {
     std::normal_distribution<float> normal(0.0f, scale / std::sqrt(static_cast<float>(columns)));
-    add(name, {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}, [&] { return normal(generator_); });
+    add(name, {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)},
+        [&] { return normal(generator_); });
   }
   void norm(const std::string& name, std::size_t n, bool broken = false) {
     std::normal_distribution<float> normal(1.0f, 0.1f);
-    add(name, {static_cast<std::int64_t>(n)}, [&] {
-      return broken ? std::numeric_limits<float>::quiet_NaN() : normal(generator_);
-    });
+    add(name, {static_cast<std::int64_t>(n)},
+        [&] { return broken ? std::numeric_limits<float>::quiet_NaN() : normal(generator_); });
   }
   void write(const std::filesystem::path& path) {
     std::vector<bytes::TensorToWrite> tensors;
@@ -57,7 +57,8 @@ class Writer {
     for (const std::int64_t n : shape) count *= static_cast<std::size_t>(n);
     std::vector<std::uint16_t> values(count);
     for (std::uint16_t& v : values) {
-      v = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(static_cast<float>(next())) >> 16);
+      v = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(static_cast<float>(next())) >>
+                                     16);
     }
     tensors_.push_back({name, std::move(shape), std::move(values)});
   }
@@ -94,7 +95,8 @@ std::filesystem::path write_random_checkpoint(const RandomCheckpoint& c,
   if (!written.ok()) fail(written.error().message);
 
   Writer writer(c.seed);
-  writer.matrix("model.embed_tokens.weight", c.vocabulary, c.hidden, std::sqrt(static_cast<float>(c.hidden)));
+  writer.matrix("model.embed_tokens.weight", c.vocabulary, c.hidden,
+                std::sqrt(static_cast<float>(c.hidden)));
   writer.norm("model.norm.weight", c.hidden, c.broken);
   for (std::size_t l = 0; l < c.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".";

@@ -18,8 +18,8 @@ struct RandomCheckpoint {
   bool broken = false;
 };
 
-/// Writes config.json, model.safetensors (BF16) and a copy of `tokenizer_json` under a new directory and
-/// returns it. Aborts the test program on failure.
+/// Writes config.json, model.safetensors (BF16) and a copy of `tokenizer_json` under a new
+/// directory and returns it. Aborts the test program on failure.
 std::filesystem::path write_random_checkpoint(const RandomCheckpoint& shape,
                                               const std::filesystem::path& tokenizer_json);
 

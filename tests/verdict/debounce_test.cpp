@@ -11,11 +11,16 @@ namespace {
 // S, U, C: blocking labels; u, c: labels that only report.
 TokenLabel label(char letter) {
   switch (letter) {
-    case 'U': return {Risk::kUnsafe, Decision::kBlock};
-    case 'C': return {Risk::kControversial, Decision::kBlock};
-    case 'u': return {Risk::kUnsafe, Decision::kFlag};
-    case 'c': return {Risk::kControversial, Decision::kFlag};
-    default: return {};
+    case 'U':
+      return {Risk::kUnsafe, Decision::kBlock};
+    case 'C':
+      return {Risk::kControversial, Decision::kBlock};
+    case 'u':
+      return {Risk::kUnsafe, Decision::kFlag};
+    case 'c':
+      return {Risk::kControversial, Decision::kFlag};
+    default:
+      return {};
   }
 }
 
