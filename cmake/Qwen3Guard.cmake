@@ -3,9 +3,10 @@
 add_library(qg_flags INTERFACE)
 target_compile_options(qg_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                           -Wno-sign-conversion)
-# g++ 12 reports overlapping copies in its own std::string (GCC bug 105329).
+# g++ 12 reports overlapping copies in its own std::string (GCC bug 105329). ccache needs
+# -fpch-preprocess to see through precompiled headers.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(qg_flags INTERFACE -Wno-restrict)
+  target_compile_options(qg_flags INTERFACE -Wno-restrict -fpch-preprocess)
 endif()
 target_include_directories(qg_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
 if(QWEN3GUARD_SANITIZE)
@@ -25,6 +26,15 @@ function(qg_add_library name)
   target_link_libraries(qg_${name} PUBLIC qg_flags ${ARG_DEPENDS} ${ARG_LINK})
 endfunction()
 
+# Tests spend most of their compile time on the headers of GoogleTest and JSON: parsed once, for all.
+set(QG_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
+function(qg_precompile_test_headers)
+  add_library(qg_test_headers OBJECT ${CMAKE_SOURCE_DIR}/tests/support/headers.cpp)
+  target_link_libraries(qg_test_headers PRIVATE qg_flags GTest::gtest nlohmann_json::nlohmann_json)
+  target_compile_options(qg_test_headers PRIVATE ${QG_TEST_OPTIONS})
+  target_precompile_headers(qg_test_headers PRIVATE <gtest/gtest.h> <nlohmann/json.hpp>)
+endfunction()
+
 # qg_add_test(tokens SOURCES a_test.cpp … DEPENDS tokens …): one GoogleTest program a folder, listed by
 # ctest test by test. Test data is found through QG_TEST_DATA (tests/golden) and QG_SOURCE_DIR. Compiling
 # a test takes longer than running it, so tests are optimised little; what they test is optimised fully.
@@ -37,7 +47,8 @@ function(qg_add_test name)
   target_compile_definitions(${name}_test PRIVATE QG_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/golden"
                                                   QG_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                                   QG_BUILD_DIR="${CMAKE_BINARY_DIR}")
-  target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_compile_options(${name}_test PRIVATE ${QG_TEST_OPTIONS})
+  target_precompile_headers(${name}_test REUSE_FROM qg_test_headers)
   add_test(NAME ${name} COMMAND ${name}_test)
 endfunction()
 
