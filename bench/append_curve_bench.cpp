@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
   const model::ModelConfig& config = model.config();
   base::ThreadPool pool(std::max(1, threads));
   model::Workspace workspace;
-  model::KvCache cache(config);
+  model::KvCache cache = model.new_cache();
   std::vector<float> states;
   std::int32_t next = 0;
   const auto append = [&](std::size_t count) {

@@ -34,6 +34,7 @@ public='
 result.h: any
 conversation.h: any
 verdict.h: any
+weight_format.h: any
 policy.h: policy
 guard.h: engine
 '

@@ -22,6 +22,7 @@
 #include "qwen3guard/policy.h"
 #include "qwen3guard/result.h"
 #include "qwen3guard/verdict.h"
+#include "qwen3guard/weight_format.h"
 
 namespace qwen3guard {
 
@@ -52,6 +53,7 @@ struct GuardOptions {
   int threads = 0;  // 0: one for each core
   GenMethod gen_method = GenMethod::kScore;
   Overflow overflow = Overflow::kError;
+  WeightFormat weights = WeightFormat::kStored;
 };
 
 /// One judged token of a response.

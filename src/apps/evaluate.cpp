@@ -204,6 +204,7 @@ Result<int> evaluate(const EvaluateArguments& arguments) {
         {"model", model.string()},
         {"gen_method", guard.mode() == Mode::kGen ? OrderedJson(arguments.guard.gen_method)
                                                   : OrderedJson(nullptr)},
+        {"weights", arguments.guard.weights},
         {"sets", evaluation.sets()}};
     QG_CHECK_OK(bytes::write_file_atomically(
         arguments.output,
@@ -243,6 +244,7 @@ void add_evaluate(CLI::App& app, int& status) {
   add_model_option(*command, arguments->guard);
   add_gen_options(*command, arguments->guard);
   add_threads_option(*command, arguments->guard);
+  add_weights_option(*command, arguments->guard);
   command->footer(
       "Columns: F1, R(ecall) and % (flagged) are percentages under the strict and the loose "
       "policy. AUROC\n"

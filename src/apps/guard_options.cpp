@@ -46,6 +46,16 @@ void add_threads_option(CLI::App& app, GuardArguments& arguments) {
       ->capture_default_str();
 }
 
+void add_weights_option(CLI::App& app, GuardArguments& arguments) {
+  app.add_option(
+         "--weights", arguments.weights,
+         "How to hold the weights: stored (as the checkpoint has them, fp32 arithmetic), or "
+         "quantized on load: q8 (8 bits), q4 (4 bits)")
+      ->check(CLI::IsMember({"stored", "q8", "q4"}))
+      ->type_name("stored|q8|q4")
+      ->capture_default_str();
+}
+
 void add_gen_options(CLI::App& app, GuardArguments& arguments) {
   app.add_option("--mode", arguments.mode,
                  "Kind of model expected, stream or gen; default: what the checkpoint is")
@@ -93,6 +103,9 @@ Result<Guard> load_guard(const GuardArguments& arguments, int threads) {
   options.threads = threads;
   options.gen_method = arguments.gen_method == "greedy" ? GenMethod::kGreedy : GenMethod::kScore;
   options.overflow = arguments.overflow == "slide" ? Overflow::kSlide : Overflow::kError;
+  options.weights = arguments.weights == "q8"   ? WeightFormat::kQ8
+                    : arguments.weights == "q4" ? WeightFormat::kQ4
+                                                : WeightFormat::kStored;
   auto guard = Guard::load(directory, options);
   if (!guard.ok())
     return std::move(guard).error().with_context("model " + bytes::quote_path(directory));

@@ -15,6 +15,7 @@ struct GuardArguments {
   std::string policy = "strict";
   std::string gen_method = "score";
   std::string overflow = "error";
+  std::string weights = "stored";
   int threads = 0;  // 0: one for each core
 };
 
@@ -22,6 +23,7 @@ void add_model_option(CLI::App& app, GuardArguments& arguments);
 void add_policy_option(CLI::App& app, GuardArguments& arguments);
 void add_overflow_option(CLI::App& app, GuardArguments& arguments);
 void add_threads_option(CLI::App& app, GuardArguments& arguments);
+void add_weights_option(CLI::App& app, GuardArguments& arguments);
 /// --mode and --gen-method.
 void add_gen_options(CLI::App& app, GuardArguments& arguments);
 

@@ -275,6 +275,7 @@ void add_moderate(CLI::App& app, int& status) {
   add_gen_options(*command, arguments->guard);
   add_overflow_option(*command, arguments->guard);
   add_threads_option(*command, arguments->guard);
+  add_weights_option(*command, arguments->guard);
   command->footer(
       "Examples:\n"
       "  qwen3guard moderate --prompt 'How do I whittle a spoon?'\n"

@@ -116,6 +116,7 @@ void add_stream(CLI::App& app, int& status) {
                     "End at the first flag that blocks; text from there on is not shown");
   add_overflow_option(*command, arguments->guard);
   add_threads_option(*command, arguments->guard);
+  add_weights_option(*command, arguments->guard);
   command
       ->add_option(
           "--color", arguments->colour,

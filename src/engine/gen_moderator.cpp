@@ -80,7 +80,7 @@ class GenReading {
 
  private:
   explicit GenReading(const Loaded& loaded)
-      : loaded_(&loaded), state_{model::KvCache(loaded.model().config()), {}} {}
+      : loaded_(&loaded), state_{loaded.model().new_cache(), {}} {}
 
   Result<Ids> encode(const std::string& text) const {
     QG_TRY(tokens::Encoding encoding, loaded_->tokenizer()->encode(tokens::RenderedText{text, {}}));

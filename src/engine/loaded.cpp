@@ -19,7 +19,7 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
   }
   std::shared_ptr<Loaded> loaded(new Loaded());
   loaded->options_ = options;
-  QG_TRY(loaded->model_, model::Model::load(directory));
+  QG_TRY(loaded->model_, model::Model::load(directory, {.weights = options.weights}));
   QG_TRY(loaded->tokenizer_, tokens::Tokenizer::load(directory));
   const model::ModelConfig& config = loaded->model_->config();
   if (config.guard) {

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "kernels/widen.h"
 
@@ -16,7 +17,8 @@ namespace {
 struct V {
   using Reg = __m512;
   static constexpr std::size_t kLanes = 16;
-  static constexpr std::size_t kTokens = 6;  // 4 rows x 6 tokens: 24 of 32 registers accumulate
+  static constexpr std::size_t kTokens = 6;    // 4 rows x 6 tokens: 24 of 32 registers accumulate
+  static constexpr int kAttentionQueries = 8;  // times 2 vectors
 
   static Reg zero() { return _mm512_setzero_ps(); }
   static Reg set1(float value) { return _mm512_set1_ps(value); }
@@ -29,6 +31,17 @@ struct V {
   static Reg load_f16(const std::byte* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
+  static void store_f16(std::uint16_t* p, Reg v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+  static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
+  static Reg div(Reg a, Reg b) { return _mm512_div_ps(a, b); }
+  static Reg min(Reg a, Reg b) { return _mm512_min_ps(a, b); }
+  static Reg max(Reg a, Reg b) { return _mm512_max_ps(a, b); }
+  static Reg round(Reg v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT); }
+  static Reg scale_by_power(Reg v, Reg k) { return _mm512_scalef_ps(v, k); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
   static float fma_one(float a, float b, float c) { return std::fma(a, b, c); }
   static float sum(Reg v) {
@@ -46,8 +59,19 @@ struct V {
 }  // namespace
 
 const Kernels* avx512_kernels() {
-  static constexpr Kernels table = {"avx512", matmul, rms_norm, score_keys, add_values, silu_mul};
-  return __builtin_cpu_supports("avx512f") != 0 ? &table : nullptr;
+  if (__builtin_cpu_supports("avx512f") == 0 || avx2_kernels() == nullptr) return nullptr;
+  // Without VNNI the wider registers gain nothing on bytes.
+  static const Kernels table = {"avx512",
+                                matmul,
+                                rms_norm,
+                                store_kv,
+                                score_keys,
+                                add_values,
+                                softmax_scores,
+                                silu_mul,
+                                avx2_kernels()->quantize,
+                                avx2_kernels()->matmul_packed};
+  return &table;
 }
 
 }  // namespace qwen3guard::kernels

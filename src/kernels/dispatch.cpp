@@ -10,21 +10,22 @@ namespace {
 const Kernels& choose() {
   const char* forced = std::getenv("QWEN3GUARD_ISA");
   if (forced == nullptr || *forced == '\0') {
+    if (const Kernels* table = avx512vnni_kernels()) return *table;
     if (const Kernels* table = avx512_kernels()) return *table;
     if (const Kernels* table = avx2_kernels()) return *table;
     return scalar_kernels();
   }
   const std::string_view name = forced;
-  const Kernels* table = name == "scalar"   ? &scalar_kernels()
-                         : name == "avx2"   ? avx2_kernels()
-                         : name == "avx512" ? avx512_kernels()
-                                            : nullptr;
+  const Kernels* table = name == "scalar"       ? &scalar_kernels()
+                         : name == "avx2"       ? avx2_kernels()
+                         : name == "avx512"     ? avx512_kernels()
+                         : name == "avx512vnni" ? avx512vnni_kernels()
+                                                : nullptr;
   if (table == nullptr) {
-    std::fprintf(
-        stderr,
-        "QWEN3GUARD_ISA=%s: unknown, or not available on this CPU; expected scalar, avx2 or "
-        "avx512, or unset it to choose automatically\n",
-        forced);
+    std::fprintf(stderr,
+                 "QWEN3GUARD_ISA=%s: unknown, or not available on this CPU; expected scalar, avx2, "
+                 "avx512 or avx512vnni, or unset it to choose automatically\n",
+                 forced);
     std::exit(2);
   }
   return *table;

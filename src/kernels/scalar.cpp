@@ -1,5 +1,6 @@
 // The scalar reference, and the few loops that need nothing faster.
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -30,19 +31,47 @@ void rms_norm(const float* x, const float* weight, std::size_t n, float epsilon,
   for (std::size_t i = 0; i < n; ++i) out[i] = x[i] * inverse * weight[i];
 }
 
-void score_keys(const float* query, const float* keys, std::size_t count, std::size_t n,
-                float scale, float* scores) {
-  for (std::size_t j = 0; j < count; ++j) {
-    float sum = 0.0f;
-    for (std::size_t i = 0; i < n; ++i) sum += query[i] * keys[j * n + i];
-    scores[j] = sum * scale;
+float cached(CacheType type, const std::byte* block, std::size_t i) {
+  return widen(block, type == CacheType::kF32 ? WeightType::kF32 : WeightType::kF16, i);
+}
+
+void put(CacheType type, float value, std::byte* block, std::size_t i) {
+  if (type == CacheType::kF32) {
+    std::memcpy(block + 4 * i, &value, 4);
+  } else {
+    const std::uint16_t half = narrow_f16(value);
+    std::memcpy(block + 2 * i, &half, 2);
   }
 }
 
-void add_values(const float* weights, const float* values, std::size_t count, std::size_t n,
-                float* out) {
-  for (std::size_t j = 0; j < count; ++j) {
-    for (std::size_t i = 0; i < n; ++i) out[i] += weights[j] * values[j * n + i];
+void store_kv(CacheType type, const float* key, const float* value, std::size_t n, std::size_t slot,
+              std::byte* keys, std::byte* values) {
+  for (std::size_t i = 0; i < n; ++i) {
+    put(type, key[i], keys, i * kKvBlock + slot);
+    put(type, value[i], values, slot * n + i);
+  }
+}
+
+void score_keys(CacheType type, const float* queries, std::size_t count, std::size_t n,
+                const std::byte* keys, std::size_t used, float scale, float* scores,
+                std::size_t stride) {
+  for (std::size_t q = 0; q < count; ++q) {
+    for (std::size_t j = 0; j < used; ++j) {
+      float sum = 0.0f;
+      for (std::size_t i = 0; i < n; ++i)
+        sum += queries[q * n + i] * cached(type, keys, i * kKvBlock + j);
+      scores[q * stride + j] = sum * scale;
+    }
+  }
+}
+
+void add_values(CacheType type, const float* weights, std::size_t stride, std::size_t count,
+                const std::byte* values, std::size_t used, std::size_t n, float* out) {
+  for (std::size_t q = 0; q < count; ++q) {
+    for (std::size_t j = 0; j < used; ++j) {
+      for (std::size_t i = 0; i < n; ++i)
+        out[q * n + i] += weights[q * stride + j] * cached(type, values, j * n + i);
+    }
   }
 }
 
@@ -50,10 +79,59 @@ void silu_mul(float* gate, const float* up, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
 }
 
+// Bits, not values, are compared: NaN and infinity are larger than any finite magnitude.
+float largest_magnitude(const float* x, std::size_t n) {
+  std::uint32_t largest = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
+  return std::bit_cast<float>(largest);
+}
+
+void quantize(const float* x, std::size_t n, std::int8_t* values, float* scales,
+              std::int32_t* bias_q8, std::int32_t* bias_q4) {
+  for (std::size_t b = 0; b < n / kBlockColumns; ++b) {
+    const float largest = largest_magnitude(x + b * kBlockColumns, kBlockColumns);
+    const float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
+    scales[b] = largest / 127.0f;
+    std::int32_t sum = 0;
+    for (std::size_t i = b * kBlockColumns; i < (b + 1) * kBlockColumns; ++i) {
+      const float scaled = x[i] * inverse;
+      values[i] = std::isfinite(scaled) ? static_cast<std::int8_t>(std::nearbyint(scaled)) : 0;
+      sum += values[i];
+    }
+    bias_q8[b] = -128 * sum;
+    bias_q4[b] = -8 * sum;
+  }
+}
+
+void matmul_packed(const PackedMatrix& weights, std::size_t tile_begin, std::size_t tile_end,
+                   const QuantizedRows& x, std::size_t tokens, float* out, std::size_t out_stride) {
+  const std::size_t blocks = weights.blocks();
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t r = tile_begin * kTileRows; r < std::min(tile_end * kTileRows, weights.rows);
+         ++r) {
+      const std::size_t tile = r / kTileRows, lane = r % kTileRows;
+      float total = 0.0f;
+      for (std::size_t b = 0; b < blocks; ++b) {
+        const std::uint8_t* block = weights.tile(tile) + b * weights.block_bytes();
+        const std::int8_t* values = x.values + t * x.columns + b * kBlockColumns;
+        std::int32_t sum = 0;
+        for (std::size_t c = 0; c < kBlockColumns; ++c)
+          sum += packed_value(weights, block, c, lane) * values[c];
+        const float scale = widen_f16(weights.tile_scales(tile)[b * kTileRows + lane]);
+        total = std::fma(static_cast<float>(sum) * scale, x.scales[t * blocks + b], total);
+      }
+      out[t * out_stride + r] = total;
+    }
+  }
+}
+
 }  // namespace
 
 const Kernels& scalar_kernels() {
-  static constexpr Kernels table = {"scalar", matmul, rms_norm, score_keys, add_values, silu_mul};
+  static constexpr Kernels table = {"scalar",   matmul,       rms_norm,         store_kv,
+                                    score_keys, add_values,   kernels::softmax, silu_mul,
+                                    quantize,   matmul_packed};
   return table;
 }
 

@@ -26,6 +26,21 @@ inline float widen_f16(std::uint16_t bits) {
   return sign != 0 ? -magnitude : magnitude;
 }
 
+/// To the nearest half float, ties to even; overflow gives infinity.
+inline std::uint16_t narrow_f16(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
+  const float magnitude = std::bit_cast<float>(bits & 0x7fffffffu);
+  if (!(magnitude < 65520.0f))  // rounds to infinity, or is NaN
+    return static_cast<std::uint16_t>(sign | (magnitude == magnitude ? 0x7c00u : 0x7e00u));
+  if (magnitude <
+      0x1p-14f)  // subnormal: the sum's rounding to multiples of 2^-24 is the one wanted
+    return static_cast<std::uint16_t>(sign |
+                                      (std::bit_cast<std::uint32_t>(magnitude + 0.5f) & 0x7ffu));
+  const std::uint32_t rounded = (bits & 0x7fffffffu) + 0xfffu + ((bits >> 13) & 1u);
+  return static_cast<std::uint16_t>(sign | ((rounded >> 13) - (112u << 10)));
+}
+
 inline float widen(const std::byte* row, WeightType type, std::size_t i) {
   if (type == WeightType::kF32) {
     float value;

@@ -1,16 +1,28 @@
 #include "model/kv_cache.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/check.h"
 
 namespace qwen3guard::model {
+namespace {
 
-KvCache::KvCache(const ModelConfig& config)
-    : layers_(config.layers), kv_heads_(config.kv_heads), head_dim_(config.head_dim) {}
+// Whole vectors lie in one cache line each.
+std::shared_ptr<std::byte[]> allocate(std::size_t bytes) {
+  constexpr auto kLine = std::align_val_t{64};
+  return {static_cast<std::byte*>(::operator new(bytes, kLine)),
+          [](std::byte* p) { ::operator delete(p, kLine); }};
+}
+
+}  // namespace
+
+KvCache::KvCache(const ModelConfig& config, kernels::CacheType type)
+    : layers_(config.layers), kv_heads_(config.kv_heads), head_dim_(config.head_dim), type_(type) {}
 
 std::size_t KvCache::offset(std::size_t layer, std::size_t head, bool value) const {
-  return ((layer * 2 + (value ? 1 : 0)) * kv_heads_ + head) * kBlockTokens * head_dim_;
+  const std::size_t element = type_ == kernels::CacheType::kF32 ? 4 : 2;
+  return ((layer * 2 + (value ? 1 : 0)) * kv_heads_ + head) * kBlockTokens * head_dim_ * element;
 }
 
 KvCache KvCache::fork() {
@@ -27,7 +39,7 @@ void KvCache::truncate(std::size_t size) {
 void KvCache::make_exclusive(Slot& slot) const {
   if (slot.exclusive) return;
   const std::size_t count = offset(layers_, 0, false);
-  std::shared_ptr<float[]> copy(new float[count]);
+  std::shared_ptr<std::byte[]> copy = allocate(count);
   std::copy_n(slot.data.get(), count, copy.get());
   slot = {std::move(copy), true};
 }
@@ -38,30 +50,26 @@ void KvCache::grow(std::size_t count) {
   size_ += count;
   while (blocks_.size() * kBlockTokens < size_) {
     // Uninitialised on purpose: rows are read only after they were written.
-    blocks_.push_back({std::shared_ptr<float[]>(new float[offset(layers_, 0, false)]), true});
+    blocks_.push_back({allocate(offset(layers_, 0, false)), true});
   }
 }
 
-float* KvCache::key(std::size_t layer, std::size_t head, std::size_t position) {
-  return blocks_[position / kBlockTokens].data.get() + offset(layer, head, false) +
-         position % kBlockTokens * head_dim_;
-}
-
-float* KvCache::value(std::size_t layer, std::size_t head, std::size_t position) {
-  return blocks_[position / kBlockTokens].data.get() + offset(layer, head, true) +
-         position % kBlockTokens * head_dim_;
-}
-
-const float* KvCache::key_block(std::size_t layer, std::size_t head, std::size_t b) const {
+std::byte* KvCache::key_block(std::size_t layer, std::size_t head, std::size_t b) {
   return blocks_[b].data.get() + offset(layer, head, false);
 }
 
-const float* KvCache::value_block(std::size_t layer, std::size_t head, std::size_t b) const {
+std::byte* KvCache::value_block(std::size_t layer, std::size_t head, std::size_t b) {
   return blocks_[b].data.get() + offset(layer, head, true);
 }
 
-std::size_t KvCache::bytes() const {
-  return blocks_.size() * offset(layers_, 0, false) * sizeof(float);
+const std::byte* KvCache::key_block(std::size_t layer, std::size_t head, std::size_t b) const {
+  return blocks_[b].data.get() + offset(layer, head, false);
 }
+
+const std::byte* KvCache::value_block(std::size_t layer, std::size_t head, std::size_t b) const {
+  return blocks_[b].data.get() + offset(layer, head, true);
+}
+
+std::size_t KvCache::bytes() const { return blocks_.size() * offset(layers_, 0, false); }
 
 }  // namespace qwen3guard::model

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/kernels.h"
 #include "model/config.h"
 
 namespace qwen3guard::model {
@@ -14,37 +15,36 @@ namespace qwen3guard::model {
 /// threads.
 class KvCache {
  public:
-  static constexpr std::size_t kBlockTokens = 64;
+  static constexpr std::size_t kBlockTokens = kernels::kKvBlock;
 
-  explicit KvCache(const ModelConfig& config);
+  explicit KvCache(const ModelConfig& config, kernels::CacheType type = kernels::CacheType::kF32);
   KvCache(KvCache&&) = default;
   KvCache& operator=(KvCache&&) = default;
 
   /// Tokens held.
   std::size_t size() const { return size_; }
+  kernels::CacheType type() const { return type_; }
 
   /// A cache with the same content; costs no copy of keys or values.
   KvCache fork();
   /// Forgets all tokens from `size` on. REQUIRES: size <= this->size().
   void truncate(std::size_t size);
   /// Makes room for `count` more tokens and counts them as held; the caller then writes them
-  /// through key() and value() for every layer.
+  /// with Kernels::store_kv for every layer and head.
   void grow(std::size_t count);
 
-  /// Row [head_dim] of one head at a position held.
-  float* key(std::size_t layer, std::size_t head, std::size_t position);
-  float* value(std::size_t layer, std::size_t head, std::size_t position);
-
-  /// The first token of block `b` as consecutive rows [kBlockTokens][head_dim].
-  const float* key_block(std::size_t layer, std::size_t head, std::size_t b) const;
-  const float* value_block(std::size_t layer, std::size_t head, std::size_t b) const;
+  /// Block `b` of one head, in the layout of kernels::kKvBlock.
+  std::byte* key_block(std::size_t layer, std::size_t head, std::size_t b);
+  std::byte* value_block(std::size_t layer, std::size_t head, std::size_t b);
+  const std::byte* key_block(std::size_t layer, std::size_t head, std::size_t b) const;
+  const std::byte* value_block(std::size_t layer, std::size_t head, std::size_t b) const;
 
   /// Bytes of keys and values that this cache refers to (shared blocks counted in full).
   std::size_t bytes() const;
 
  private:
   struct Slot {
-    std::shared_ptr<float[]> data;
+    std::shared_ptr<std::byte[]> data;
     bool exclusive;  // false once forked: clone before writing
   };
   KvCache(const KvCache&) = default;
@@ -54,6 +54,7 @@ class KvCache {
   std::size_t layers_;
   std::size_t kv_heads_;
   std::size_t head_dim_;
+  kernels::CacheType type_;
   std::size_t size_ = 0;
   std::vector<Slot> blocks_;
 };

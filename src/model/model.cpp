@@ -11,8 +11,10 @@ namespace {
 
 // Tokens that one pass over the weights serves; bounds the workspace of a long prefill.
 constexpr std::size_t kChunk = 128;
-// Rows of weights that a thread takes at a time.
-constexpr std::size_t kRowGrain = 64;
+// Rows of the LM head that a thread takes at a time.
+constexpr std::size_t kLogitGrain = 1024;
+// Tokens whose queries share the keys and values that a thread loads.
+constexpr std::size_t kTokenTile = 8;
 
 bool all_finite(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
@@ -21,81 +23,100 @@ bool all_finite(std::span<const float> values) {
 }  // namespace
 
 Model::Model(ModelConfig config, bytes::TensorStore store, Weights weights,
-             const kernels::Kernels& kernels)
+             const ModelOptions& options)
     : config_(std::move(config)),
       store_(std::move(store)),
       weights_(std::move(weights)),
-      kernels_(&kernels) {}
+      options_(options),
+      kernels_(options.kernels) {}
 
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& directory,
-                                                 const kernels::Kernels& kernels) {
+                                                 const ModelOptions& options) {
   QG_TRY(ModelConfig config, load_config(directory));
   QG_TRY(bytes::TensorStore store, bytes::TensorStore::open(directory));
-  auto weights = find_weights(store, config);
+  auto weights = find_weights(store, config, options.weights);
   if (!weights.ok()) return std::move(weights).error().with_context(directory.string());
   return std::shared_ptr<const Model>(
-      new Model(std::move(config), std::move(store), std::move(weights).value(), kernels));
+      new Model(std::move(config), std::move(store), std::move(weights).value(), options));
 }
 
-void Model::matmul(const kernels::Matrix& weights, const float* x, std::size_t tokens, float* out,
-                   base::ThreadPool& pool) const {
-  pool.parallel_for(weights.rows, kRowGrain, [&](std::size_t begin, std::size_t end) {
-    kernels_->matmul(weights, begin, end, x, tokens, out, weights.rows);
+// Norms and rotates the queries in place and the keys into the cache, the values beside them.
+void Model::store_kv(const LayerWeights& w, std::size_t layer, std::size_t first, std::size_t count,
+                     KvCache& cache, Workspace& ws, base::ThreadPool& pool) const {
+  const ModelConfig& c = config_;
+  const std::size_t dim = c.head_dim;
+  pool.parallel_for(count, kTokenTile, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = begin; t < end; ++t) {
+      const float* cosines = ws.cosines.data() + t * dim / 2;
+      const float* sines = ws.sines.data() + t * dim / 2;
+      float* query = ws.qkv.data() + t * (c.query_width() + 2 * c.kv_width());
+      float* key = query + c.query_width();
+      const float* value = key + c.kv_width();
+      for (std::size_t h = 0; h < c.heads; ++h) {
+        kernels_->rms_norm(query + h * dim, w.query_norm.data(), dim, c.rms_epsilon,
+                           query + h * dim);
+        kernels::rope(query + h * dim, cosines, sines, dim);
+      }
+      const std::size_t block = (first + t) / KvCache::kBlockTokens;
+      for (std::size_t h = 0; h < c.kv_heads; ++h) {
+        kernels_->rms_norm(key + h * dim, w.key_norm.data(), dim, c.rms_epsilon, key + h * dim);
+        kernels::rope(key + h * dim, cosines, sines, dim);
+        kernels_->store_kv(cache.type(), key + h * dim, value + h * dim, dim,
+                           (first + t) % KvCache::kBlockTokens, cache.key_block(layer, h, block),
+                           cache.value_block(layer, h, block));
+      }
+    }
   });
 }
 
-// GQA over the cache: query and key are normed per head and rotated, keys and values appended, then
-// each head attends to all positions up to its token's own. Leaves the result in ws.attended.
-void Model::attend(const LayerWeights& w, std::size_t layer, std::size_t first, std::size_t count,
-                   KvCache& cache, Workspace& ws, base::ThreadPool& pool) const {
+// GQA over the cache: every query attends to all positions up to its token's own. A task is one key
+// head and a few tokens, so that each key and value is loaded once for several queries.
+void Model::attend(std::size_t layer, std::size_t first, std::size_t count, const KvCache& cache,
+                   Workspace& ws, base::ThreadPool& pool) const {
   const ModelConfig& c = config_;
   const std::size_t dim = c.head_dim;
-  const std::size_t heads_per_kv = c.heads / c.kv_heads;
+  const std::size_t group = c.heads / c.kv_heads;  // query heads that share a key head
+  const std::size_t qkv_width = c.query_width() + 2 * c.kv_width();
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  matmul(w.query, ws.normed.data(), count, ws.query.data(), pool);
-  matmul(w.key, ws.normed.data(), count, ws.key.data(), pool);
-  matmul(w.value, ws.normed.data(), count, ws.value.data(), pool);
-
-  for (std::size_t t = 0; t < count; ++t) {
-    const float* cosines = ws.cosines.data() + t * dim / 2;
-    const float* sines = ws.sines.data() + t * dim / 2;
-    for (std::size_t h = 0; h < c.heads; ++h) {
-      float* q = ws.query.data() + t * c.query_width() + h * dim;
-      kernels_->rms_norm(q, w.query_norm.data(), dim, c.rms_epsilon, q);
-      kernels::rope(q, cosines, sines, dim);
-    }
-    for (std::size_t h = 0; h < c.kv_heads; ++h) {
-      const float* k = ws.key.data() + t * c.kv_width() + h * dim;
-      float* cached = cache.key(layer, h, first + t);
-      kernels_->rms_norm(k, w.key_norm.data(), dim, c.rms_epsilon, cached);
-      kernels::rope(cached, cosines, sines, dim);
-      const float* v = ws.value.data() + t * c.kv_width() + h * dim;
-      std::copy_n(v, dim, cache.value(layer, h, first + t));
-    }
-  }
-
-  pool.parallel_for(count * c.heads, 4, [&](std::size_t begin, std::size_t end) {
-    thread_local std::vector<float> scores;
-    scores.resize(first + count);
-    for (std::size_t pair = begin; pair < end; ++pair) {
-      const std::size_t t = pair / c.heads;
-      const std::size_t h = pair % c.heads;
-      const std::size_t kv_head = h / heads_per_kv;
-      const std::size_t seen = first + t + 1;
-      const float* q = ws.query.data() + t * c.query_width() + h * dim;
-      float* out = ws.attended.data() + t * c.query_width() + h * dim;
-      for (std::size_t begin_key = 0; begin_key < seen; begin_key += KvCache::kBlockTokens) {
-        const std::size_t keys = std::min(KvCache::kBlockTokens, seen - begin_key);
-        kernels_->score_keys(q, cache.key_block(layer, kv_head, begin_key / KvCache::kBlockTokens),
-                             keys, dim, scale, scores.data() + begin_key);
+  const std::size_t tiles = (count + kTokenTile - 1) / kTokenTile;
+  pool.parallel_for(tiles * c.kv_heads, 1, [&](std::size_t begin, std::size_t end) {
+    thread_local std::vector<float> queries, scores, sums;
+    for (std::size_t task = begin; task < end; ++task) {
+      const std::size_t head = task % c.kv_heads;
+      const std::size_t from = task / c.kv_heads * kTokenTile;
+      const std::size_t tokens = std::min(kTokenTile, count - from);
+      const std::size_t rows = tokens * group;
+      const std::size_t longest = first + from + tokens;  // positions that the last token sees
+      const std::size_t blocks = (longest + KvCache::kBlockTokens - 1) / KvCache::kBlockTokens;
+      const std::size_t stride = blocks * KvCache::kBlockTokens;
+      queries.resize(rows * dim);
+      scores.resize(rows * stride);
+      sums.assign(rows * dim, 0.0f);
+      for (std::size_t t = 0; t < tokens; ++t) {
+        std::copy_n(ws.qkv.data() + (from + t) * qkv_width + head * group * dim, group * dim,
+                    queries.data() + t * group * dim);
       }
-      kernels::softmax(scores.data(), seen);
-      std::fill_n(out, dim, 0.0f);
-      for (std::size_t begin_key = 0; begin_key < seen; begin_key += KvCache::kBlockTokens) {
-        const std::size_t keys = std::min(KvCache::kBlockTokens, seen - begin_key);
-        kernels_->add_values(scores.data() + begin_key,
-                             cache.value_block(layer, kv_head, begin_key / KvCache::kBlockTokens),
-                             keys, dim, out);
+      const auto used = [&](std::size_t b) {
+        return std::min(KvCache::kBlockTokens, longest - b * KvCache::kBlockTokens);
+      };
+      for (std::size_t b = 0; b < blocks; ++b) {
+        kernels_->score_keys(cache.type(), queries.data(), rows, dim,
+                             cache.key_block(layer, head, b), used(b), scale,
+                             scores.data() + b * KvCache::kBlockTokens, stride);
+      }
+      for (std::size_t r = 0; r < rows; ++r) {
+        const std::size_t seen = first + from + r / group + 1;
+        kernels_->softmax(scores.data() + r * stride, seen);
+        std::fill(scores.begin() + static_cast<std::ptrdiff_t>(r * stride + seen),
+                  scores.begin() + static_cast<std::ptrdiff_t>((r + 1) * stride), 0.0f);
+      }
+      for (std::size_t b = 0; b < blocks; ++b) {
+        kernels_->add_values(cache.type(), scores.data() + b * KvCache::kBlockTokens, stride, rows,
+                             cache.value_block(layer, head, b), used(b), dim, sums.data());
+      }
+      for (std::size_t t = 0; t < tokens; ++t) {
+        std::copy_n(sums.data() + t * group * dim, group * dim,
+                    ws.attended.data() + (from + t) * c.query_width() + head * group * dim);
       }
     }
   });
@@ -127,12 +148,10 @@ Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspa
     float* states = hidden.data() + done * c.hidden_size;
     cache.grow(count);
     ws.normed.resize(count * c.hidden_size);
-    ws.query.resize(count * c.query_width());
+    ws.qkv.resize(count * (c.query_width() + 2 * c.kv_width()));
     ws.attended.resize(count * c.query_width());
-    ws.key.resize(count * c.kv_width());
-    ws.value.resize(count * c.kv_width());
-    ws.gate.resize(count * c.intermediate_size);
-    ws.up.resize(count * c.intermediate_size);
+    ws.gate_up.resize(count * 2 * c.intermediate_size);
+    ws.gated.resize(count * c.intermediate_size);
     ws.cosines.resize(count * c.head_dim / 2);
     ws.sines.resize(count * c.head_dim / 2);
 
@@ -147,27 +166,41 @@ Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspa
     if (observer) observer(0, {states, count * c.hidden_size});
 
     const auto norm_all = [&](const std::vector<float>& weight, float* out) {
-      for (std::size_t t = 0; t < count; ++t) {
-        kernels_->rms_norm(states + t * c.hidden_size, weight.data(), c.hidden_size, c.rms_epsilon,
-                           out + t * c.hidden_size);
-      }
+      pool.parallel_for(count, kTokenTile, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t t = begin; t < end; ++t) {
+          kernels_->rms_norm(states + t * c.hidden_size, weight.data(), c.hidden_size,
+                             c.rms_epsilon, out + t * c.hidden_size);
+        }
+      });
     };
-    const auto add_to_states = [&](const float* delta) {
+    const auto multiply = [&](const Linear& weights, const std::vector<float>& x,
+                              std::vector<float>& out) {
+      weights.multiply(*kernels_, x.data(), count, out.data(), ws.quantized, pool);
+    };
+    const auto add_to_states = [&](const std::vector<float>& delta) {
       for (std::size_t i = 0; i < count * c.hidden_size; ++i) states[i] += delta[i];
     };
     for (std::size_t layer = 0; layer < c.layers; ++layer) {
       const LayerWeights& w = weights_.layers[layer];
       norm_all(w.input_norm, ws.normed.data());
-      attend(w, layer, first, count, cache, ws, pool);
-      matmul(w.output, ws.attended.data(), count, ws.normed.data(), pool);
-      add_to_states(ws.normed.data());
+      multiply(w.qkv, ws.normed, ws.qkv);
+      store_kv(w, layer, first, count, cache, ws, pool);
+      attend(layer, first, count, cache, ws, pool);
+      multiply(w.output, ws.attended, ws.normed);
+      add_to_states(ws.normed);
 
       norm_all(w.post_norm, ws.normed.data());
-      matmul(w.gate, ws.normed.data(), count, ws.gate.data(), pool);
-      matmul(w.up, ws.normed.data(), count, ws.up.data(), pool);
-      kernels_->silu_mul(ws.gate.data(), ws.up.data(), count * c.intermediate_size);
-      matmul(w.down, ws.gate.data(), count, ws.normed.data(), pool);
-      add_to_states(ws.normed.data());
+      multiply(w.gate_up, ws.normed, ws.gate_up);
+      pool.parallel_for(count, kTokenTile, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t t = begin; t < end; ++t) {
+          const float* gate = ws.gate_up.data() + t * 2 * c.intermediate_size;
+          float* out = ws.gated.data() + t * c.intermediate_size;
+          std::copy_n(gate, c.intermediate_size, out);
+          kernels_->silu_mul(out, gate + c.intermediate_size, c.intermediate_size);
+        }
+      });
+      multiply(w.down, ws.gated, ws.normed);
+      add_to_states(ws.normed);
       if (observer) observer(layer + 1, {states, count * c.hidden_size});
     }
     norm_all(weights_.final_norm, states);
@@ -185,7 +218,9 @@ Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspa
 void Model::lm_logits(std::span<const float> hidden, base::ThreadPool& pool,
                       std::span<float> logits) const {
   QG_CHECK(weights_.lm_head.data != nullptr && logits.size() == config_.vocabulary_size);
-  matmul(weights_.lm_head, hidden.data(), 1, logits.data(), pool);
+  pool.parallel_for(logits.size(), kLogitGrain, [&](std::size_t begin, std::size_t end) {
+    kernels_->matmul(weights_.lm_head, begin, end, hidden.data(), 1, logits.data(), logits.size());
+  });
 }
 
 void Model::lm_logits(std::span<const float> hidden, std::span<const std::int32_t> rows,

@@ -22,7 +22,13 @@ namespace qwen3guard::model {
 class Workspace {
  private:
   friend class Model;
-  std::vector<float> normed, query, key, value, attended, gate, up, cosines, sines;
+  std::vector<float> normed, qkv, attended, gate_up, gated, cosines, sines;
+  Quantized quantized;
+};
+
+struct ModelOptions {
+  WeightFormat weights = WeightFormat::kStored;
+  const kernels::Kernels* kernels = &kernels::active_kernels();
 };
 
 /// Const after load: share one between threads, each with its own KvCache and Workspace.
@@ -33,12 +39,16 @@ class Model {
   using Observer = std::function<void(std::size_t layer, std::span<const float> states)>;
 
   /// Maps the checkpoint in `directory`; weights stay in the page cache in their own format.
-  static Result<std::shared_ptr<const Model>> load(
-      const std::filesystem::path& directory,
-      const kernels::Kernels& kernels = kernels::active_kernels());
+  static Result<std::shared_ptr<const Model>> load(const std::filesystem::path& directory,
+                                                   const ModelOptions& options = {});
 
   const ModelConfig& config() const { return config_; }
   const bytes::TensorStore& tensors() const { return store_; }
+  /// An empty cache for this model.
+  KvCache new_cache() const {
+    const bool stored = options_.weights == WeightFormat::kStored;
+    return KvCache(config_, stored ? kernels::CacheType::kF32 : kernels::CacheType::kF16);
+  }
 
   /// Reads `ids` after the tokens that `cache` holds and appends them to it. `hidden` receives the
   /// final-normed states [ids.size(), hidden_size]. Errors, cache unchanged: kInvalidArgument (an
@@ -55,16 +65,16 @@ class Model {
                  std::span<float> logits) const;
 
  private:
-  Model(ModelConfig config, bytes::TensorStore store, Weights weights,
-        const kernels::Kernels& kernels);
-  void attend(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count,
-              KvCache& cache, Workspace& ws, base::ThreadPool& pool) const;
-  void matmul(const kernels::Matrix& weights, const float* x, std::size_t tokens, float* out,
-              base::ThreadPool& pool) const;
+  Model(ModelConfig config, bytes::TensorStore store, Weights weights, const ModelOptions& options);
+  void store_kv(const LayerWeights& weights, std::size_t layer, std::size_t first,
+                std::size_t count, KvCache& cache, Workspace& ws, base::ThreadPool& pool) const;
+  void attend(std::size_t layer, std::size_t first, std::size_t count, const KvCache& cache,
+              Workspace& ws, base::ThreadPool& pool) const;
 
   ModelConfig config_;
   bytes::TensorStore store_;
   Weights weights_;
+  ModelOptions options_;
   const kernels::Kernels* kernels_;
 };
 

@@ -74,7 +74,8 @@ Result<std::vector<float>> find_vector(const bytes::TensorStore& store, const st
   return values;
 }
 
-Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig& c) {
+Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig& c,
+                             WeightFormat format) {
   Weights weights;
   QG_TRY(weights.embeddings,
          find_matrix(store, "model.embed_tokens.weight", c.vocabulary_size, c.hidden_size));
@@ -87,27 +88,42 @@ Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig&
              find_matrix(store, "lm_head.weight", c.vocabulary_size, c.hidden_size));
     }
   }
+
+  struct Part {
+    std::string name;
+    std::size_t rows;
+  };
+  const auto linear = [&](const std::vector<Part>& parts, std::size_t columns) -> Result<Linear> {
+    std::vector<kernels::Matrix> matrices;
+    for (const Part& part : parts) {
+      QG_TRY(matrices.emplace_back(), find_matrix(store, part.name, part.rows, columns));
+    }
+    if (format == WeightFormat::kStored) return Linear(std::move(matrices));
+    auto quantized =
+        Linear::quantize(matrices, format == WeightFormat::kQ8 ? kernels::PackedType::kQ8
+                                                               : kernels::PackedType::kQ4);
+    if (!quantized.ok()) return std::move(quantized).error().with_context(parts.front().name);
+    return quantized;
+  };
   for (std::size_t i = 0; i < c.layers; ++i) {
     const std::string layer = "model.layers." + std::to_string(i) + ".";
     const std::string attention = layer + "self_attn.";
     const std::string mlp = layer + "mlp.";
     LayerWeights w;
     QG_TRY(w.input_norm, find_vector(store, layer + "input_layernorm.weight", c.hidden_size));
-    QG_TRY(w.query,
-           find_matrix(store, attention + "q_proj.weight", c.query_width(), c.hidden_size));
-    QG_TRY(w.key, find_matrix(store, attention + "k_proj.weight", c.kv_width(), c.hidden_size));
-    QG_TRY(w.value, find_matrix(store, attention + "v_proj.weight", c.kv_width(), c.hidden_size));
+    QG_TRY(w.qkv, linear({{attention + "q_proj.weight", c.query_width()},
+                          {attention + "k_proj.weight", c.kv_width()},
+                          {attention + "v_proj.weight", c.kv_width()}},
+                         c.hidden_size));
     QG_TRY(w.query_norm, find_vector(store, attention + "q_norm.weight", c.head_dim));
     QG_TRY(w.key_norm, find_vector(store, attention + "k_norm.weight", c.head_dim));
-    QG_TRY(w.output,
-           find_matrix(store, attention + "o_proj.weight", c.hidden_size, c.query_width()));
+    QG_TRY(w.output, linear({{attention + "o_proj.weight", c.hidden_size}}, c.query_width()));
     QG_TRY(w.post_norm,
            find_vector(store, layer + "post_attention_layernorm.weight", c.hidden_size));
-    QG_TRY(w.gate,
-           find_matrix(store, mlp + "gate_proj.weight", c.intermediate_size, c.hidden_size));
-    QG_TRY(w.up, find_matrix(store, mlp + "up_proj.weight", c.intermediate_size, c.hidden_size));
-    QG_TRY(w.down,
-           find_matrix(store, mlp + "down_proj.weight", c.hidden_size, c.intermediate_size));
+    QG_TRY(w.gate_up, linear({{mlp + "gate_proj.weight", c.intermediate_size},
+                              {mlp + "up_proj.weight", c.intermediate_size}},
+                             c.hidden_size));
+    QG_TRY(w.down, linear({{mlp + "down_proj.weight", c.hidden_size}}, c.intermediate_size));
     weights.layers.push_back(std::move(w));
   }
   return weights;

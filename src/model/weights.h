@@ -8,23 +8,22 @@
 #include "bytes/safetensors.h"
 #include "kernels/kernels.h"
 #include "model/config.h"
+#include "model/linear.h"
 #include "qwen3guard/result.h"
+#include "qwen3guard/weight_format.h"
 
 namespace qwen3guard::model {
 
-/// Views into the mapped checkpoint; norm weights are widened to fp32 (they are small).
+/// Norm weights are widened to fp32 (they are small).
 struct LayerWeights {
   std::vector<float> input_norm;  // [hidden]
-  kernels::Matrix query;          // [heads * head_dim, hidden]
-  kernels::Matrix key;            // [kv_heads * head_dim, hidden]
-  kernels::Matrix value;          // [kv_heads * head_dim, hidden]
+  Linear qkv;                     // [(heads + 2 * kv_heads) * head_dim, hidden]: query, key, value
   std::vector<float> query_norm;  // [head_dim]
   std::vector<float> key_norm;    // [head_dim]
-  kernels::Matrix output;         // [hidden, heads * head_dim]
+  Linear output;                  // [hidden, heads * head_dim]
   std::vector<float> post_norm;   // [hidden]
-  kernels::Matrix gate;           // [intermediate, hidden]
-  kernels::Matrix up;             // [intermediate, hidden]
-  kernels::Matrix down;           // [hidden, intermediate]
+  Linear gate_up;                 // [2 * intermediate, hidden]: gate, up
+  Linear down;                    // [hidden, intermediate]
 };
 
 struct Weights {
@@ -42,7 +41,8 @@ Result<kernels::Matrix> find_matrix(const bytes::TensorStore& store, const std::
 Result<std::vector<float>> find_vector(const bytes::TensorStore& store, const std::string& name,
                                        std::size_t size);
 
-/// REQUIRES: `store` outlives the result.
-Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig& config);
+/// REQUIRES: `store` outlives the result. Errors: those of find_matrix and Linear::quantize.
+Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig& config,
+                             WeightFormat format);
 
 }  // namespace qwen3guard::model

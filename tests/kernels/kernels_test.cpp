@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/widen.h"
+
 namespace qwen3guard::kernels {
 namespace {
 
@@ -23,6 +25,7 @@ std::vector<const Kernels*> tables() {
   std::vector<const Kernels*> all = {&scalar_kernels()};
   if (avx2_kernels() != nullptr) all.push_back(avx2_kernels());
   if (avx512_kernels() != nullptr) all.push_back(avx512_kernels());
+  if (avx512vnni_kernels() != nullptr) all.push_back(avx512vnni_kernels());
   return all;
 }
 
@@ -125,29 +128,111 @@ TEST_P(KernelsTest, RmsNormFollowsItsFormula) {
   }
 }
 
-TEST_P(KernelsTest, AttentionPiecesFollowTheirFormulas) {
-  const std::size_t n = 20, count = 9;
-  const std::vector<float> query = random(n), rows = random(count * n), weights = random(count);
-  std::vector<float> scores(count), out = random(n);
-  const std::vector<float> before = out;
-  GetParam()->score_keys(query.data(), rows.data(), count, n, 0.5f, scores.data());
-  GetParam()->add_values(weights.data(), rows.data(), count, n, out.data());
-  for (std::size_t j = 0; j < count; ++j) {
-    double exact = 0, magnitude = 0;
+// One block of a cache, filled through store_kv, and the numbers it then holds.
+struct CacheBlock {
+  std::vector<std::byte> keys, values;
+  std::vector<float> key_rows, value_rows;  // [used, n]
+};
+CacheBlock fill(const Kernels& kernels, CacheType type, std::size_t used, std::size_t n,
+                const std::vector<float>& numbers) {
+  const std::size_t bytes = kKvBlock * n * (type == CacheType::kF32 ? 4 : 2);
+  CacheBlock block{std::vector<std::byte>(bytes), std::vector<std::byte>(bytes), {}, {}};
+  for (std::size_t j = 0; j < used; ++j) {
+    kernels.store_kv(type, &numbers[2 * j * n], &numbers[(2 * j + 1) * n], n, j, block.keys.data(),
+                     block.values.data());
+  }
+  const auto kept = [&](float v) { return type == CacheType::kF32 ? v : widen_f16(narrow_f16(v)); };
+  for (std::size_t j = 0; j < used; ++j) {
     for (std::size_t i = 0; i < n; ++i) {
-      exact += 0.5 * query[i] * rows[j * n + i];
-      magnitude += std::abs(0.5 * query[i] * rows[j * n + i]);
+      block.key_rows.push_back(kept(numbers[2 * j * n + i]));
+      block.value_rows.push_back(kept(numbers[(2 * j + 1) * n + i]));
     }
-    EXPECT_NEAR(scores[j], exact, static_cast<double>(n) * kEpsilon * magnitude);
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    double exact = before[i], magnitude = std::abs(before[i]);
-    for (std::size_t j = 0; j < count; ++j) {
-      exact += static_cast<double>(weights[j]) * rows[j * n + i];
-      magnitude += std::abs(static_cast<double>(weights[j]) * rows[j * n + i]);
+  return block;
+}
+
+TEST_P(KernelsTest, AttentionPiecesFollowTheirFormulas) {
+  for (const CacheType type : {CacheType::kF32, CacheType::kF16}) {
+    for (const std::size_t n : {6u, 20u, 128u}) {
+      for (const std::size_t used : {1u, 9u, 64u}) {
+        for (const std::size_t count : {1u, 5u, 16u}) {
+          const CacheBlock block = fill(*GetParam(), type, used, n, random(2 * used * n));
+          const std::vector<float> queries = random(count * n), weights = random(count * kKvBlock);
+          std::vector<float> scores(count * kKvBlock), out = random(count * n);
+          const std::vector<float> before = out;
+          GetParam()->score_keys(type, queries.data(), count, n, block.keys.data(), used, 0.5f,
+                                 scores.data(), kKvBlock);
+          GetParam()->add_values(type, weights.data(), kKvBlock, count, block.values.data(), used,
+                                 n, out.data());
+          for (std::size_t q = 0; q < count; ++q) {
+            for (std::size_t j = 0; j < used; ++j) {
+              double exact = 0, magnitude = 0;
+              for (std::size_t i = 0; i < n; ++i) {
+                const double term = 0.5 * queries[q * n + i] * block.key_rows[j * n + i];
+                exact += term;
+                magnitude += std::abs(term);
+              }
+              EXPECT_NEAR(scores[q * kKvBlock + j], exact,
+                          static_cast<double>(n) * kEpsilon * magnitude);
+            }
+            for (std::size_t i = 0; i < n; ++i) {
+              double exact = before[q * n + i], magnitude = std::abs(exact);
+              for (std::size_t j = 0; j < used; ++j) {
+                const double term =
+                    static_cast<double>(weights[q * kKvBlock + j]) * block.value_rows[j * n + i];
+                exact += term;
+                magnitude += std::abs(term);
+              }
+              EXPECT_NEAR(out[q * n + i], exact,
+                          static_cast<double>(used + 1) * kEpsilon * magnitude);
+            }
+          }
+        }
+      }
     }
-    EXPECT_NEAR(out[i], exact, static_cast<double>(count + 1) * kEpsilon * magnitude);
   }
+}
+
+TEST_P(KernelsTest, QueriesTogetherEqualQueriesAloneBitForBit) {
+  const std::size_t n = 72, used = 50, count = 13;
+  for (const CacheType type : {CacheType::kF32, CacheType::kF16}) {
+    const CacheBlock block = fill(*GetParam(), type, used, n, random(2 * used * n));
+    const std::vector<float> queries = random(count * n);
+    std::vector<float> scores(count * kKvBlock), alone(count * kKvBlock);
+    std::vector<float> sums(count * n), sums_alone(count * n);
+    GetParam()->score_keys(type, queries.data(), count, n, block.keys.data(), used, 1.0f,
+                           scores.data(), kKvBlock);
+    GetParam()->add_values(type, scores.data(), kKvBlock, count, block.values.data(), used, n,
+                           sums.data());
+    for (std::size_t q = 0; q < count; ++q) {
+      GetParam()->score_keys(type, &queries[q * n], 1, n, block.keys.data(), used, 1.0f,
+                             &alone[q * kKvBlock], kKvBlock);
+      GetParam()->add_values(type, &alone[q * kKvBlock], kKvBlock, 1, block.values.data(), used, n,
+                             &sums_alone[q * n]);
+    }
+    EXPECT_EQ(sums, sums_alone);
+  }
+}
+
+TEST_P(KernelsTest, SoftmaxFollowsItsFormulaAndHidesNoNaN) {
+  for (const std::size_t n : {1u, 7u, 16u, 100u}) {
+    std::vector<float> x = random(n);
+    x[0] += 3.0f;
+    if (n > 7) x[5] = -500.0f;
+    const std::vector<float> before = x;
+    GetParam()->softmax(x.data(), n);
+    double sum = 0;
+    for (const float v : before) sum += std::exp(static_cast<double>(v));
+    for (std::size_t i = 0; i < n; ++i) {
+      // The rounding of x - max is the argument's; exp turns it into a relative error.
+      const double exact = std::exp(static_cast<double>(before[i])) / sum;
+      EXPECT_NEAR(x[i], exact, (static_cast<double>(n) + 16) * kEpsilon * exact + 1e-37);
+    }
+  }
+  std::vector<float> x = random(20);
+  x[11] = std::numeric_limits<float>::quiet_NaN();
+  GetParam()->softmax(x.data(), x.size());
+  EXPECT_TRUE(std::isnan(x[11]));
 }
 
 TEST_P(KernelsTest, SiluMulFollowsItsFormulaAndSurvivesLargeInputs) {
@@ -181,6 +266,24 @@ TEST(Widen, HalfPrecisionSpecialValues) {
     widen_row(reinterpret_cast<const std::byte*>(&bits), WeightType::kF16, 1, &widened);
     EXPECT_EQ(std::bit_cast<std::uint32_t>(widened), std::bit_cast<std::uint32_t>(value)) << bits;
   }
+}
+
+TEST(Narrow, RoundsToTheNearestHalfAndBack) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const auto half = static_cast<std::uint16_t>(bits);
+    const float value = widen_f16(half);
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(widen_f16(narrow_f16(value))));
+    } else {
+      ASSERT_EQ(narrow_f16(value), half) << bits;
+      if ((bits & 0x7fff) < 0x7bff) {  // halfway to the next: ties go to the even one
+        const float next = widen_f16(static_cast<std::uint16_t>(bits + 1));
+        ASSERT_EQ(narrow_f16((value + next) / 2), bits % 2 == 0 ? bits : bits + 1) << bits;
+      }
+    }
+  }
+  EXPECT_EQ(narrow_f16(65519.0f), 0x7bff);
+  EXPECT_EQ(narrow_f16(-65520.0f), 0xfc00);
 }
 
 TEST(Rope, RotatesPairsByTheAngleOfTheirFrequency) {

@@ -45,7 +45,8 @@ std::vector<Case> cases() {
   for (const char* model :
        {"gen-tied-f32", "gen-untied-bf16", "stream-bf16", "stream-sharded-f16"}) {
     for (const kernels::Kernels* table :
-         {&kernels::scalar_kernels(), kernels::avx2_kernels(), kernels::avx512_kernels()}) {
+         {&kernels::scalar_kernels(), kernels::avx2_kernels(), kernels::avx512_kernels(),
+          kernels::avx512vnni_kernels()}) {
       if (table != nullptr) all.push_back({model, table});
     }
   }
@@ -57,7 +58,7 @@ class GoldenTest : public testing::TestWithParam<Case> {
   void SetUp() override {
     const std::filesystem::path directory =
         std::filesystem::path(QG_TEST_DATA) / "models" / GetParam().model;
-    auto model = Model::load(directory, *GetParam().kernels);
+    auto model = Model::load(directory, {.kernels = GetParam().kernels});
     ASSERT_TRUE(model.ok()) << model.error().message;
     model_ = *model;
     auto golden = bytes::SafetensorsFile::open(directory / "golden.safetensors");

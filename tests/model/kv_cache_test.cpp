@@ -13,50 +13,77 @@ ModelConfig small() {
   return config;
 }
 
-TEST(KvCache, RowsOfAllLayersAndHeadsAreDistinct) {
-  KvCache cache(small());
-  cache.grow(130);
-  float next = 0;
-  for (std::size_t p = 0; p < 130; ++p) {
-    for (std::size_t l = 0; l < 2; ++l) {
-      for (std::size_t h = 0; h < 3; ++h) {
-        for (std::size_t i = 0; i < 4; ++i) {
-          cache.key(l, h, p)[i] = next++;
-          cache.value(l, h, p)[i] = next++;
-        }
-      }
-    }
+// Writes the same number into every element of a position of one head; reads it back.
+class Cell {
+ public:
+  Cell(KvCache& cache, std::size_t layer, std::size_t head, std::size_t position)
+      : type_(cache.type()),
+        keys_(cache.key_block(layer, head, position / KvCache::kBlockTokens)),
+        values_(cache.value_block(layer, head, position / KvCache::kBlockTokens)),
+        slot_(position % KvCache::kBlockTokens) {}
+
+  void write(float key, float value) {
+    const std::vector<float> keys(4, key), values(4, value);
+    kernels::active_kernels().store_kv(type_, keys.data(), values.data(), 4, slot_, keys_, values_);
   }
-  next = 0;
-  for (std::size_t p = 0; p < 130; ++p) {
-    for (std::size_t l = 0; l < 2; ++l) {
-      for (std::size_t h = 0; h < 3; ++h) {
-        for (std::size_t i = 0; i < 4; ++i) {
-          const std::size_t block = p / KvCache::kBlockTokens;
-          const std::size_t row = p % KvCache::kBlockTokens * 4;
-          ASSERT_EQ(cache.key_block(l, h, block)[row + i], next++);
-          ASSERT_EQ(cache.value_block(l, h, block)[row + i], next++);
+  // Of the one key with weight 1: the sum of its four elements.
+  float key() const {
+    const std::vector<float> ones(4, 1.0f);
+    std::vector<float> scores(KvCache::kBlockTokens);
+    kernels::scalar_kernels().score_keys(type_, ones.data(), 1, 4, keys_, slot_ + 1, 1.0f,
+                                         scores.data(), scores.size());
+    return scores[slot_];
+  }
+  float value() const {
+    std::vector<float> weights(KvCache::kBlockTokens), out(4);
+    weights[slot_] = 1.0f;
+    kernels::scalar_kernels().add_values(type_, weights.data(), weights.size(), 1, values_,
+                                         slot_ + 1, 4, out.data());
+    return out[2];
+  }
+
+ private:
+  kernels::CacheType type_;
+  std::byte* keys_;
+  std::byte* values_;
+  std::size_t slot_;
+};
+
+TEST(KvCache, RowsOfAllLayersAndHeadsAreDistinct) {
+  for (const auto type : {kernels::CacheType::kF32, kernels::CacheType::kF16}) {
+    KvCache cache(small(), type);
+    cache.grow(130);
+    const auto each = [&](const auto& body) {
+      float next = 0;  // below 2048: exact in half floats
+      for (std::size_t p = 0; p < 130; ++p) {
+        for (std::size_t l = 0; l < 2; ++l) {
+          for (std::size_t h = 0; h < 3; ++h, next += 2) body(Cell(cache, l, h, p), next);
         }
       }
-    }
+    };
+    each([](Cell cell, float next) { cell.write(next, next + 1); });
+    each([](const Cell& cell, float next) {
+      ASSERT_EQ(cell.key(), 4 * next);
+      ASSERT_EQ(cell.value(), next + 1);
+    });
   }
 }
 
 TEST(KvCache, ForkSharesBlocksUntilSomebodyWrites) {
   KvCache cache(small());
   cache.grow(70);
-  cache.key(0, 0, 0)[0] = 1;
-  cache.key(0, 0, 69)[0] = 2;
+  Cell(cache, 0, 0, 0).write(1, 1);
+  Cell(cache, 0, 0, 69).write(2, 2);
   KvCache fork = cache.fork();
   EXPECT_EQ(cache.key_block(0, 0, 0), fork.key_block(0, 0, 0));
   fork.grow(1);
   EXPECT_EQ(cache.key_block(0, 0, 0), fork.key_block(0, 0, 0)) << "a full block is never copied";
   EXPECT_NE(cache.key_block(0, 0, 1), fork.key_block(0, 0, 1));
-  EXPECT_EQ(fork.key(0, 0, 69)[0], 2);
+  EXPECT_EQ(Cell(fork, 0, 0, 69).value(), 2);
   cache.grow(1);  // the original must not write to what the fork once shared, either
-  cache.key(0, 0, 70)[0] = 3;
-  fork.key(0, 0, 70)[0] = 4;
-  EXPECT_EQ(cache.key(0, 0, 70)[0], 3);
+  Cell(cache, 0, 0, 70).write(3, 3);
+  Cell(fork, 0, 0, 70).write(4, 4);
+  EXPECT_EQ(Cell(cache, 0, 0, 70).value(), 3);
 }
 
 TEST(KvCache, TruncateFreesBlocks) {

@@ -1,0 +1,89 @@
+// Quantized weights and activations: 8 or 4 bits a weight, 8 bits an activation, products added in
+// integers within a block of 32 columns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace qwen3guard::kernels {
+
+inline constexpr std::size_t kBlockColumns = 32;
+inline constexpr std::size_t kTileRows = 16;
+
+enum class PackedType { kQ8, kQ4 };
+
+/// Weights [rows, columns], columns a multiple of 32, in tiles of 16 rows (the last one padded with
+/// zeros). A tile holds its blocks of 32 columns one after the other; a block is eight groups of
+/// four columns, [group][row][4]: one 64-byte vector a group, four products a lane.
+///
+///   kQ8: signed bytes; a block of a tile takes 512 bytes.
+///   kQ4: values 0 … 15 that stand for -8 … 7; byte [i][row][c] of a block holds group 2i in its
+///   low
+///        and group 2i + 1 in its high half; 256 bytes.
+///
+/// weight = scale * value; scales are half floats [tile][block][row].
+struct PackedMatrix {
+  PackedType type = PackedType::kQ8;
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  const std::uint8_t* values = nullptr;
+  const std::uint16_t* scales = nullptr;
+
+  std::size_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
+  std::size_t blocks() const { return columns / kBlockColumns; }
+  std::size_t block_bytes() const { return type == PackedType::kQ8 ? 512 : 256; }
+  const std::uint8_t* tile(std::size_t t) const { return values + t * blocks() * block_bytes(); }
+  const std::uint16_t* tile_scales(std::size_t t) const {
+    return scales + t * blocks() * kTileRows;
+  }
+  std::size_t value_bytes() const { return tiles() * blocks() * block_bytes(); }
+  std::size_t scale_count() const { return tiles() * blocks() * kTileRows; }
+};
+
+/// One row of weights as GGUF's Q8_0 and Q4_0 have it; the input of packing.
+struct Q8Block {
+  std::uint16_t scale;  // half float
+  std::int8_t values[kBlockColumns];
+};
+struct Q4Block {
+  std::uint16_t scale;
+  std::uint8_t values[kBlockColumns / 2];  // column c low, column c + 16 high; 0 … 15 for -8 … 7
+};
+static_assert(sizeof(Q8Block) == 34 && sizeof(Q4Block) == 18);
+
+/// Puts row `row` where `matrix` expects it. `values` and `scales` are the memory that the matrix
+/// views; `blocks` has matrix.blocks() entries.
+void pack_row(const PackedMatrix& matrix, std::size_t row, const Q8Block* blocks,
+              std::uint8_t* values, std::uint16_t* scales);
+void pack_row(const PackedMatrix& matrix, std::size_t row, const Q4Block* blocks,
+              std::uint8_t* values, std::uint16_t* scales);
+
+/// Quantizes one row of weights [columns] as GGUF's Q8_0 and Q4_0 do and packs it. False, with
+/// nothing written, when a weight is not finite or a scale does not fit a half float.
+bool quantize_weights(const PackedMatrix& matrix, std::size_t row, const float* weights,
+                      std::uint8_t* values, std::uint16_t* scales);
+
+/// The integer at column `c` of row `lane` in one block of a tile.
+inline int packed_value(const PackedMatrix& matrix, const std::uint8_t* block, std::size_t c,
+                        std::size_t lane) {
+  constexpr std::size_t kGroup = kTileRows * 4;
+  if (matrix.type == PackedType::kQ8)
+    return static_cast<std::int8_t>(block[c / 4 * kGroup + lane * 4 + c % 4]);
+  const std::uint8_t both = block[c / 8 * kGroup + lane * 4 + c % 4];
+  return (c % 8 < 4 ? both & 15 : both >> 4) - 8;
+}
+
+/// The weights of one row, widened. For tests and for rows that are read alone.
+void unpack_row(const PackedMatrix& matrix, std::size_t row, float* out);
+
+/// Activations [tokens, columns]: x = scale * value, one scale for each block of 32 columns.
+struct QuantizedRows {
+  const std::int8_t* values = nullptr;
+  const float* scales = nullptr;          // [tokens, columns / 32]
+  const std::int32_t* bias_q8 = nullptr;  // -128 * sum of the block's values
+  const std::int32_t* bias_q4 = nullptr;  // -8 * sum of the block's values
+  std::size_t columns = 0;
+};
+
+}  // namespace qwen3guard::kernels

@@ -1,0 +1,104 @@
+#include "model/linear.h"
+
+#include <algorithm>
+#include <new>
+
+#include "base/check.h"
+#include "base/try.h"
+
+namespace qwen3guard::model {
+namespace {
+
+// Rows of weights that a thread takes at a time.
+constexpr std::size_t kRowGrain = 64;
+constexpr std::size_t kTileGrain = kRowGrain / kernels::kTileRows;
+// Tokens whose activations a thread quantizes at a time: one is too little work to share.
+constexpr std::size_t kTokenGrain = 8;
+
+template <typename T>
+std::shared_ptr<T[]> allocate(std::size_t count) {
+  constexpr auto kLine = std::align_val_t{64};
+  T* memory = static_cast<T*>(::operator new(count * sizeof(T), kLine));
+  std::fill_n(memory, count, T{0});
+  return {memory, [](T* p) { ::operator delete(p, kLine); }};
+}
+
+}  // namespace
+
+void Quantized::assign(const kernels::Kernels& kernels, const float* x, std::size_t tokens,
+                       std::size_t columns, base::ThreadPool& pool) {
+  const std::size_t blocks = columns / kernels::kBlockColumns;
+  values_.resize(tokens * columns);
+  scales_.resize(tokens * blocks);
+  bias_q8_.resize(tokens * blocks);
+  bias_q4_.resize(tokens * blocks);
+  pool.parallel_for(tokens, kTokenGrain, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = begin; t < end; ++t) {
+      kernels.quantize(x + t * columns, columns, &values_[t * columns], &scales_[t * blocks],
+                       &bias_q8_[t * blocks], &bias_q4_[t * blocks]);
+    }
+  });
+  rows_ = {values_.data(), scales_.data(), bias_q8_.data(), bias_q4_.data(), columns};
+}
+
+Linear::Linear(std::vector<kernels::Matrix> parts)
+    : columns_(parts.front().columns), parts_(std::move(parts)) {
+  for (const auto& part : parts_) {
+    QG_CHECK(part.columns == columns_);
+    rows_ += part.rows;
+  }
+}
+
+Result<Linear> Linear::quantize(const std::vector<kernels::Matrix>& parts,
+                                kernels::PackedType type) {
+  Linear linear(parts);
+  linear.parts_.clear();
+  if (linear.columns_ % kernels::kBlockColumns != 0) {
+    return Error{ErrorCode::kUnsupported, "a projection reads " + std::to_string(linear.columns_) +
+                                              " values; quantized weights need a multiple of " +
+                                              std::to_string(kernels::kBlockColumns) +
+                                              ": use the weights as stored"};
+  }
+  kernels::PackedMatrix& packed = linear.packed_;
+  packed = {type, linear.rows_, linear.columns_, nullptr, nullptr};
+  linear.values_ = allocate<std::uint8_t>(packed.value_bytes());
+  linear.scales_ = allocate<std::uint16_t>(packed.scale_count());
+  packed.values = linear.values_.get();
+  packed.scales = linear.scales_.get();
+
+  std::vector<float> row(linear.columns_);
+  std::size_t at = 0;
+  for (const auto& part : parts) {
+    for (std::size_t r = 0; r < part.rows; ++r, ++at) {
+      kernels::widen_row(part.row(r), part.type, part.columns, row.data());
+      if (!kernels::quantize_weights(packed, at, row.data(), linear.values_.get(),
+                                     linear.scales_.get())) {
+        return Error{ErrorCode::kNonFinite,
+                     "a weight is NaN, infinite or too large for a half-float scale; check the "
+                     "checkpoint with `qwen3guard inspect`"};
+      }
+    }
+  }
+  return linear;
+}
+
+void Linear::multiply(const kernels::Kernels& kernels, const float* x, std::size_t tokens,
+                      float* out, Quantized& scratch, base::ThreadPool& pool) const {
+  if (parts_.empty()) {
+    scratch.assign(kernels, x, tokens, columns_, pool);
+    pool.parallel_for(packed_.tiles(), kTileGrain, [&](std::size_t begin, std::size_t end) {
+      kernels.matmul_packed(packed_, begin, end, scratch.rows(), tokens, out, rows_);
+    });
+    return;
+  }
+  pool.parallel_for(rows_, kRowGrain, [&](std::size_t begin, std::size_t end) {
+    std::size_t first = 0;  // of this part in the stacked rows
+    for (const auto& part : parts_) {
+      const std::size_t from = std::max(begin, first), to = std::min(end, first + part.rows);
+      if (from < to) kernels.matmul(part, from - first, to - first, x, tokens, out + first, rows_);
+      first += part.rows;
+    }
+  });
+}
+
+}  // namespace qwen3guard::model
