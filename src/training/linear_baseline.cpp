@@ -15,6 +15,8 @@ namespace qwen3guard::training {
 namespace {
 
 constexpr std::size_t kMaxBytes = 6000;  // enough for any message here; bounds the cost of one row
+// Words further apart than this seldom belong to one thought.
+constexpr std::size_t kPairDistance = 10;
 
 std::uint64_t hash(std::string_view text, std::uint64_t seed) {
   std::uint64_t h = 0xcbf29ce484222325ULL ^ (seed * 0x9e3779b97f4a7c15ULL);
@@ -37,19 +39,23 @@ void add_message(std::string_view text, std::uint64_t field, std::vector<std::ui
       out.push_back(hash(text.substr(starts[i], starts[i + n] - starts[i]), field * 16 + n));
     }
   }
-  std::string_view previous;
+  std::vector<std::string_view> words;
   for (std::size_t i = 0; i < text.size();) {
     std::size_t end = i;
     while (end < text.size() && is_word(static_cast<unsigned char>(text[end]))) ++end;
-    if (end == i) {
-      ++i;
-      continue;
+    if (end > i) words.push_back(text.substr(i, end - i));
+    i = std::max(end, i + 1);
+  }
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    out.push_back(hash(words[i], field * 16));
+    for (std::size_t d = 1; d <= std::min(i, kPairDistance); ++d) {
+      const std::uint64_t kind = d == 1 ? 1 : 6;  // neighbours, or only near each other
+      out.push_back(hash(words[i], hash(words[i - d], field * 16 + kind)));
     }
-    const auto word = text.substr(i, end - i);
-    out.push_back(hash(word, field * 16));
-    if (!previous.empty()) out.push_back(hash(word, hash(previous, field * 16 + 1)));
-    previous = word;
-    i = end;
+    if (i >= 2) {
+      const std::uint64_t first = hash(words[i - 2], field * 16 + 7);
+      out.push_back(hash(words[i], hash(words[i - 1], first)));
+    }
   }
 }
 

@@ -12,15 +12,16 @@
 namespace qwen3guard::training {
 
 struct LinearOptions {
-  std::size_t buckets_log2 = 22;
-  std::size_t epochs = 3;
-  double learning_rate = 0.1;
+  std::size_t buckets_log2 = 26;
+  std::size_t epochs = 5;
+  double learning_rate = 0.15;
   double l2 = 1e-7;
   std::uint64_t seed = 1;
 };
 
-/// P(not Safe) from one weight a hashed n-gram: words and word pairs, characters two to five long
-/// within the text, of the judged message, and apart from them of the prompt before a response.
+/// P(not Safe) from one weight a hashed n-gram: words, pairs of words at most ten apart, triples,
+/// and two to five characters, of the judged message, and apart from them of the prompt before a
+/// response.
 class LinearClassifier {
  public:
   /// AdaGrad on the logistic loss, each row weighed so that its set has the share that the recipe
