@@ -54,6 +54,8 @@ struct GuardOptions {
   GenMethod gen_method = GenMethod::kScore;
   Overflow overflow = Overflow::kError;
   WeightFormat weights = WeightFormat::kStored;
+  /// Memory for keys and values of prompt beginnings that conversations share; 0: none.
+  std::size_t prefix_cache_bytes = std::size_t{64} << 20;
 };
 
 /// One judged token of a response.

@@ -24,7 +24,10 @@ class GenReading {
            tokens::render_gen(conversation, tokens::GenTemplate::kClean));
     QG_TRY(const tokens::Encoding encoding, loaded.tokenizer()->encode(rendered));
     GenReading reading(loaded);
-    QG_CHECK_OK(reading.read(encoding.ids));
+    const std::span<const tokens::TokenId> ids = encoding.ids;
+    PrefixCache& known = loaded.prefix_cache();
+    QG_CHECK_OK(reading.read(ids.subspan(known.fetch(ids, reading.state_.cache))));
+    known.offer(ids, reading.state_.cache);
     return reading;
   }
 

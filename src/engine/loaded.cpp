@@ -41,6 +41,7 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   loaded->pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads
                                                                          : static_cast<int>(cores));
+  loaded->prefix_cache_ = std::make_unique<PrefixCache>(options.prefix_cache_bytes);
   return std::shared_ptr<const Loaded>(std::move(loaded));
 }
 

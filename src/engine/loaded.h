@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "engine/prefix_cache.h"
 #include "heads/stream_heads.h"
 #include "model/model.h"
 #include "qwen3guard/guard.h"
@@ -14,7 +15,8 @@
 
 namespace qwen3guard::engine {
 
-/// Thread-safe: the pool serialises the loops of concurrent sessions, all else is const.
+/// Thread-safe: the pool serialises the loops of concurrent sessions, the prefix cache locks, all
+/// else is const.
 class Loaded {
  public:
   /// Errors: those of the readers; kCorruptFile and kUnsupported for a tokenizer that does not fit
@@ -27,6 +29,7 @@ class Loaded {
   const heads::StreamHeads* stream_heads() const { return heads_ ? &*heads_ : nullptr; }
   const std::shared_ptr<const tokens::Tokenizer>& tokenizer() const { return tokenizer_; }
   base::ThreadPool& pool() const { return *pool_; }
+  PrefixCache& prefix_cache() const { return *prefix_cache_; }
   /// The id of <|im_end|>, where a prompt's verdict is read and an answer ends.
   tokens::TokenId turn_end() const { return turn_end_; }
 
@@ -37,6 +40,7 @@ class Loaded {
   std::optional<heads::StreamHeads> heads_;
   std::shared_ptr<const tokens::Tokenizer> tokenizer_;
   std::unique_ptr<base::ThreadPool> pool_;
+  std::unique_ptr<PrefixCache> prefix_cache_;
   tokens::TokenId turn_end_ = 0;
 };
 

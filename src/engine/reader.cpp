@@ -33,6 +33,17 @@ Status Reader::read_window(std::size_t dropped) {
   return loaded_->model().forward(window, cache_, workspace_, loaded_->pool(), unused);
 }
 
+void Reader::take_prefix(std::span<const tokens::TokenId> ids) {
+  QG_CHECK(ids_.empty() && cache_.size() == 0);
+  if (ids.size() > loaded_->model().config().max_positions) return;
+  const std::size_t known = loaded_->prefix_cache().fetch(ids, cache_);
+  ids_.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(known));
+}
+
+void Reader::share_prefix() {
+  if (!slid()) loaded_->prefix_cache().offer(ids_, cache_);
+}
+
 Result<std::vector<float>> Reader::read(std::span<const tokens::TokenId> ids) {
   const model::ModelConfig& config = loaded_->model().config();
   const bool must_slide = ids.size() > room();

@@ -23,6 +23,12 @@ class Reader {
   void keep_front(std::size_t count) { front_ = count; }
   bool slid() const { return dropped_ > 0; }
 
+  /// Takes over what the shared prefix cache knows of `ids`, all but the last one at most. For an
+  /// empty reader; no states come with it.
+  void take_prefix(std::span<const tokens::TokenId> ids);
+  /// Offers what was read to the shared prefix cache.
+  void share_prefix();
+
   /// Reads more ids; returns their final-normed states [ids.size(), hidden]. Errors: those of
   /// Model::forward; then nothing was read.
   Result<std::vector<float>> read(std::span<const tokens::TokenId> ids);

@@ -69,7 +69,9 @@ Status SessionState::read_conversation() {
   const std::size_t common = static_cast<std::size_t>(
       std::mismatch(held.begin(), held.end(), ids.begin(), ids.end()).first - held.begin());
   QG_CHECK_OK(reader_.truncate(std::min(common, size - 1)));
+  if (reader_.size() == 0) reader_.take_prefix(ids);
   QG_TRY(const std::vector<float> states, reader_.read(ids.subspan(reader_.size())));
+  reader_.share_prefix();
   const std::size_t width = loaded_->model().config().hidden_size;
   QG_TRY(const heads::HeadLogits logits,
          loaded_->stream_heads()->query(std::span(states).last(width)));

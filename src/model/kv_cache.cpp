@@ -30,6 +30,18 @@ KvCache KvCache::fork() {
   return KvCache(*this);
 }
 
+KvCache::Block KvCache::share_block(std::size_t b) {
+  QG_CHECK((b + 1) * kBlockTokens <= size_);
+  blocks_[b].exclusive = false;
+  return {blocks_[b].data, offset(layers_, 0, false)};
+}
+
+void KvCache::append_block(const Block& block) {
+  QG_CHECK(size_ % kBlockTokens == 0 && block.bytes == offset(layers_, 0, false));
+  blocks_.push_back({block.data, false});
+  size_ += kBlockTokens;
+}
+
 void KvCache::truncate(std::size_t size) {
   QG_CHECK(size <= size_);
   size_ = size;

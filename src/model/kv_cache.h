@@ -25,6 +25,17 @@ class KvCache {
   std::size_t size() const { return size_; }
   kernels::CacheType type() const { return type_; }
 
+  /// kBlockTokens positions of all layers, shared and no longer written to.
+  struct Block {
+    std::shared_ptr<std::byte[]> data;
+    std::size_t bytes = 0;
+  };
+  /// Lends block `b`, all of whose tokens are held. REQUIRES: (b + 1) * kBlockTokens <= size().
+  Block share_block(std::size_t b);
+  /// Appends the tokens of a block that a cache of the same model and type lent. REQUIRES: size() is
+  /// a multiple of kBlockTokens.
+  void append_block(const Block& block);
+
   /// A cache with the same content; costs no copy of keys or values.
   KvCache fork();
   /// Forgets all tokens from `size` on. REQUIRES: size <= this->size().

@@ -1,0 +1,117 @@
+// The model in the box with quantized projections: any chunking gives the same bits, and the states
+// stay near those of the stored weights.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <vector>
+
+#include "model/model.h"
+#include "random_checkpoint.h"
+
+namespace qwen3guard::model {
+namespace {
+
+std::filesystem::path boxed() {
+  return std::filesystem::path(QG_SOURCE_DIR) / "models" / "qwen3guard-stream-mini";
+}
+
+std::shared_ptr<const Model> load(WeightFormat format, const kernels::Kernels* kernels) {
+  auto model = Model::load(boxed(), {.weights = format, .kernels = kernels});
+  EXPECT_TRUE(model.ok()) << model.error().message;
+  return *model;
+}
+
+std::vector<std::int32_t> some_ids(const Model& model, std::size_t count) {
+  std::vector<std::int32_t> ids(count);
+  std::int32_t next = 17;
+  for (auto& id : ids)
+    id = next = (next * 31 + 7) % static_cast<std::int32_t>(model.config().vocabulary_size);
+  return ids;
+}
+
+// Final states of `ids`, fed `chunk` at a time.
+std::vector<float> states(const Model& model, const std::vector<std::int32_t>& ids,
+                          std::size_t chunk) {
+  const std::size_t width = model.config().hidden_size;
+  std::vector<float> all(ids.size() * width);
+  KvCache cache = model.new_cache();
+  Workspace workspace;
+  base::ThreadPool pool(2);
+  for (std::size_t i = 0; i < ids.size(); i += chunk) {
+    const std::size_t count = std::min(chunk, ids.size() - i);
+    const Status status = model.forward(std::span(ids).subspan(i, count), cache, workspace, pool,
+                                        std::span(all).subspan(i * width, count * width));
+    EXPECT_TRUE(status.ok()) << status.error().message;
+  }
+  return all;
+}
+
+std::vector<const kernels::Kernels*> tables() {
+  std::vector<const kernels::Kernels*> all;
+  for (const auto* table : {&kernels::scalar_kernels(), kernels::avx2_kernels(),
+                            kernels::avx512_kernels(), kernels::avx512vnni_kernels()}) {
+    if (table != nullptr) all.push_back(table);
+  }
+  return all;
+}
+
+TEST(Quantized, AnyChunkingGivesTheSameBits) {
+  for (const kernels::Kernels* table : tables()) {
+    for (const WeightFormat format : {WeightFormat::kQ8, WeightFormat::kQ4}) {
+      const auto model = load(format, table);
+      const auto ids = some_ids(*model, 70);
+      const auto whole = states(*model, ids, ids.size());
+      for (const std::size_t chunk : {1u, 3u, 16u}) {
+        if (table == &kernels::scalar_kernels() && chunk == 1) continue;  // slow, and 3 covers it
+        EXPECT_EQ(states(*model, ids, chunk), whole) << table->name << ", chunks of " << chunk;
+      }
+    }
+  }
+}
+
+// A value is off by up to half a step; steps are max / 127 or max / 8 of 32 weights and max / 127 of
+// 32 activations, and the largest of 32 normal values is about 2.5 deviations. Uniform in a step,
+// the relative error of one product sum is 2.5 / levels / sqrt(12); two projections follow one
+// another in each half of a layer, and the errors of the halves add as a random walk. The factor 2
+// allows for weights with a heavier tail than the normal.
+double bound(double levels, std::size_t layers) {
+  const double weight = 2.5 / levels / std::sqrt(12.0), activation = 2.5 / 127 / std::sqrt(12.0);
+  const double one = std::sqrt(weight * weight + activation * activation);
+  return 2 * one * std::sqrt(4.0 * static_cast<double>(layers));
+}
+
+TEST(Quantized, StatesStayWithinTheStatedError) {
+  const auto stored = load(WeightFormat::kStored, &kernels::active_kernels());
+  const auto ids = some_ids(*stored, 200);
+  const auto exact = states(*stored, ids, ids.size());
+  for (const auto& [format, levels] : {std::pair{WeightFormat::kQ8, 127.0}, {WeightFormat::kQ4, 8.0}}) {
+    const auto model = load(format, &kernels::active_kernels());
+    const auto found = states(*model, ids, ids.size());
+    double error = 0, norm = 0;
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      const double difference = static_cast<double>(found[i]) - exact[i];
+      error += difference * difference;
+      norm += static_cast<double>(exact[i]) * exact[i];
+    }
+    const double relative = std::sqrt(error / norm);
+    RecordProperty(format == WeightFormat::kQ8 ? "q8" : "q4", std::to_string(relative));
+    EXPECT_LT(relative, bound(levels, stored->config().layers));
+    EXPECT_GT(relative, 0.0) << "the weights were not quantized";
+  }
+}
+
+TEST(Quantized, WidthsThatAreNoWholeBlocksAreRefused) {
+  const auto directory = test::write_random_checkpoint(
+      {.intermediate = 48}, std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json");
+  const auto model = Model::load(directory, {.weights = WeightFormat::kQ8});
+  std::filesystem::remove_all(directory);
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(model.error().message.find("multiple of 32"), std::string::npos)
+      << model.error().message;
+}
+
+}  // namespace
+}  // namespace qwen3guard::model
