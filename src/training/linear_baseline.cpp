@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 #include <string_view>
+#include <thread>
 
 #include "base/random.h"
 #include "training/augment.h"
@@ -137,8 +138,12 @@ Teacher teach(ExampleSet& examples, const std::vector<double>& source_shares,
     }
     return LinearClassifier::train(rows, source_shares, options);
   };
-  const auto models = std::make_shared<const std::array<LinearClassifier, 2>>(
-      std::array<LinearClassifier, 2>{train_half(0), train_half(1)});
+  auto trained = std::make_shared<std::array<LinearClassifier, 2>>();
+  {
+    const std::jthread other([&] { (*trained)[1] = train_half(1); });
+    (*trained)[0] = train_half(0);
+  }
+  const std::shared_ptr<const std::array<LinearClassifier, 2>> models = std::move(trained);
   const Teacher mean = [models](const Conversation& messages) {
     const auto found = LinearClassifier::features(messages);
     return ((*models)[0].not_safe(found) + (*models)[1].not_safe(found)) / 2;
