@@ -1,5 +1,5 @@
-// Keys and values of prompt beginnings that many conversations share: a system message, the constant
-// head of the Gen template, earlier turns.
+// Keys and values of prompt beginnings that many conversations share: a system message, the
+// constant head of the Gen template, earlier turns.
 #pragma once
 
 #include <array>
@@ -15,10 +15,10 @@
 
 namespace qwen3guard::engine {
 
-/// A tree of whole KV blocks, each known by the tokens that it and its ancestors hold; compared token
-/// by token, so that no input can be given another's state. What is least recently used is dropped
-/// when the blocks outgrow `max_bytes`; caches that took a block keep it. Thread-safe. A reader that
-/// takes blocks from here gives the same bits as one that reads the tokens itself.
+/// A tree of whole KV blocks, each known by the tokens that it and its ancestors hold; compared
+/// token by token, so that no input can be given another's state. What is least recently used is
+/// dropped when the blocks outgrow `max_bytes`; caches that took a block keep it. Thread-safe. A
+/// reader that takes blocks from here gives the same bits as one that reads the tokens itself.
 class PrefixCache {
  public:
   using TokenId = std::int32_t;
@@ -36,7 +36,8 @@ class PrefixCache {
   /// Appends to the empty `cache` the longest known beginning of `ids`, whole blocks, at most
   /// ids.size() - 1 tokens; returns how many.
   std::size_t fetch(std::span<const TokenId> ids, model::KvCache& cache);
-  /// Shares the whole blocks of `cache`, which has read `ids`. REQUIRES: cache.size() >= ids.size().
+  /// Shares the whole blocks of `cache`, which has read `ids`. REQUIRES: cache.size() >=
+  /// ids.size().
   void offer(std::span<const TokenId> ids, model::KvCache& cache);
 
   Stats stats() const;

@@ -29,8 +29,7 @@ Status Reader::read_window(std::size_t dropped) {
   dropped_ = dropped;
   cache_.truncate(std::min(cache_.size(), front_));
   const auto window = std::span<const tokens::TokenId>(ids_).subspan(front_ + dropped);
-  std::vector<float> unused(window.size() * loaded_->model().config().hidden_size);
-  return loaded_->model().forward(window, cache_, workspace_, loaded_->pool(), unused);
+  return loaded_->model().forward(window, cache_, workspace_, loaded_->pool(), {});
 }
 
 void Reader::take_prefix(std::span<const tokens::TokenId> ids) {
@@ -44,7 +43,8 @@ void Reader::share_prefix() {
   if (!slid()) loaded_->prefix_cache().offer(ids_, cache_);
 }
 
-Result<std::vector<float>> Reader::read(std::span<const tokens::TokenId> ids) {
+Result<std::vector<float>> Reader::read(std::span<const tokens::TokenId> ids, std::size_t wanted) {
+  QG_CHECK(wanted <= ids.size());
   const model::ModelConfig& config = loaded_->model().config();
   const bool must_slide = ids.size() > room();
   if (must_slide && loaded_->options().overflow == Overflow::kError) {
@@ -62,7 +62,8 @@ Result<std::vector<float>> Reader::read(std::span<const tokens::TokenId> ids) {
                      ", half of max_position_embeddings"};
   }
 
-  std::vector<float> states(ids.size() * config.hidden_size);
+  std::vector<float> states(wanted * config.hidden_size);
+  const std::size_t unread = ids.size() - wanted;
   const std::size_t before = ids_.size();
   for (std::size_t done = 0; done < ids.size();) {
     if (room() == 0) {
@@ -70,9 +71,11 @@ Result<std::vector<float>> Reader::read(std::span<const tokens::TokenId> ids) {
     }
     const std::size_t count = std::min(room(), ids.size() - done);
     const auto part = ids.subspan(done, count);
+    const std::size_t skipped = std::clamp(unread, done, done + count);
     Status status = loaded_->model().forward(
         part, cache_, workspace_, loaded_->pool(),
-        std::span(states).subspan(done * config.hidden_size, count * config.hidden_size));
+        std::span(states).subspan((skipped - unread) * config.hidden_size,
+                                  (done + count - skipped) * config.hidden_size));
     if (!status.ok()) {
       QG_CHECK_OK(truncate(before));
       return std::move(status).error();

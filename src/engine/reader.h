@@ -29,9 +29,9 @@ class Reader {
   /// Offers what was read to the shared prefix cache.
   void share_prefix();
 
-  /// Reads more ids; returns their final-normed states [ids.size(), hidden]. Errors: those of
-  /// Model::forward; then nothing was read.
-  Result<std::vector<float>> read(std::span<const tokens::TokenId> ids);
+  /// Reads more ids; returns the final-normed states of the last `wanted` of them [wanted, hidden].
+  /// Errors: those of Model::forward; then nothing was read.
+  Result<std::vector<float>> read(std::span<const tokens::TokenId> ids, std::size_t wanted);
   /// Forgets all ids from `size` on. Errors only when a window must be read again.
   Status truncate(std::size_t size);
 

@@ -70,11 +70,9 @@ Status SessionState::read_conversation() {
       std::mismatch(held.begin(), held.end(), ids.begin(), ids.end()).first - held.begin());
   QG_CHECK_OK(reader_.truncate(std::min(common, size - 1)));
   if (reader_.size() == 0) reader_.take_prefix(ids);
-  QG_TRY(const std::vector<float> states, reader_.read(ids.subspan(reader_.size())));
+  QG_TRY(const std::vector<float> states, reader_.read(ids.subspan(reader_.size()), 1));
   reader_.share_prefix();
-  const std::size_t width = loaded_->model().config().hidden_size;
-  QG_TRY(const heads::HeadLogits logits,
-         loaded_->stream_heads()->query(std::span(states).last(width)));
+  QG_TRY(const heads::HeadLogits logits, loaded_->stream_heads()->query(states));
 
   const TokenVerdict token = judge(logits, Target::kPrompt);
   const TokenLabel label = policy_.label(token, Target::kPrompt);
@@ -158,7 +156,7 @@ Result<SessionState::Tokens> SessionState::take(const tokens::Encoding& encoding
   if (fresh.empty()) return Tokens{};
 
   const std::size_t start = reader_.size();
-  QG_TRY(const std::vector<float> states, reader_.read(fresh));
+  QG_TRY(const std::vector<float> states, reader_.read(fresh, fresh.size()));
   const std::size_t width = loaded_->model().config().hidden_size;
   const std::size_t known = judged_.tokens().size();
   for (std::size_t i = 0; i < fresh.size(); ++i) {

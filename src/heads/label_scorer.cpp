@@ -76,10 +76,9 @@ class TrieWalk {
 Status read_tokens(const model::Model& model, std::span<const std::int32_t> ids, LmState& state,
                    model::Workspace& workspace, base::ThreadPool& pool) {
   if (ids.empty()) return {};
-  const std::size_t width = model.config().hidden_size;
-  std::vector<float> hidden(ids.size() * width);
-  QG_CHECK_OK(model.forward(ids, state.cache, workspace, pool, hidden));
-  state.hidden.assign(hidden.end() - static_cast<std::ptrdiff_t>(width), hidden.end());
+  std::vector<float> last(model.config().hidden_size);
+  QG_CHECK_OK(model.forward(ids, state.cache, workspace, pool, last));
+  state.hidden = std::move(last);
   return {};
 }
 

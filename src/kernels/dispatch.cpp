@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/kernels.h"
 
@@ -8,30 +10,34 @@ namespace qwen3guard::kernels {
 namespace {
 
 const Kernels& choose() {
+  const auto tables = available_kernels();
   const char* forced = std::getenv("QWEN3GUARD_ISA");
-  if (forced == nullptr || *forced == '\0') {
-    if (const Kernels* table = avx512vnni_kernels()) return *table;
-    if (const Kernels* table = avx512_kernels()) return *table;
-    if (const Kernels* table = avx2_kernels()) return *table;
-    return scalar_kernels();
+  if (forced == nullptr || *forced == '\0') return *tables.back();
+  std::string names;
+  for (const Kernels* table : tables) {
+    if (table->name == std::string_view(forced)) return *table;
+    names += std::string(names.empty() ? "" : ", ") + table->name;
   }
-  const std::string_view name = forced;
-  const Kernels* table = name == "scalar"       ? &scalar_kernels()
-                         : name == "avx2"       ? avx2_kernels()
-                         : name == "avx512"     ? avx512_kernels()
-                         : name == "avx512vnni" ? avx512vnni_kernels()
-                                                : nullptr;
-  if (table == nullptr) {
-    std::fprintf(stderr,
-                 "QWEN3GUARD_ISA=%s: unknown, or not available on this CPU; expected scalar, avx2, "
-                 "avx512 or avx512vnni, or unset it to choose automatically\n",
-                 forced);
-    std::exit(2);
-  }
-  return *table;
+  std::fprintf(stderr,
+               "QWEN3GUARD_ISA=%s: unknown, or not available on this CPU; expected one of %s, or "
+               "unset it to choose automatically\n",
+               forced, names.c_str());
+  std::exit(2);
 }
 
 }  // namespace
+
+std::span<const Kernels* const> available_kernels() {
+  static const std::vector<const Kernels*> tables = [] {
+    std::vector<const Kernels*> all = {&scalar_kernels()};
+    for (const Kernels* table :
+         {avx2_kernels(), avx512_kernels(), avx512vnni_kernels(), amx_kernels()}) {
+      if (table != nullptr) all.push_back(table);
+    }
+    return all;
+  }();
+  return tables;
+}
 
 const Kernels& active_kernels() {
   static const Kernels& table = choose();

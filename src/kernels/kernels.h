@@ -86,9 +86,12 @@ const Kernels& scalar_kernels();
 const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
 const Kernels* avx512vnni_kernels();
+const Kernels* amx_kernels();
+/// Those that are not null, slowest first.
+std::span<const Kernels* const> available_kernels();
 
-/// The fastest table this CPU runs, chosen once. QWEN3GUARD_ISA=scalar|avx2|avx512|avx512vnni
-/// forces one; a name that is unknown or impossible here ends the program with a message, before
+/// The fastest table this CPU runs, chosen once. QWEN3GUARD_ISA with the name of one forces it; a
+/// name that is unknown or impossible here ends the program with a message, before
 /// any work.
 const Kernels& active_kernels();
 

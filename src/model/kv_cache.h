@@ -32,8 +32,8 @@ class KvCache {
   };
   /// Lends block `b`, all of whose tokens are held. REQUIRES: (b + 1) * kBlockTokens <= size().
   Block share_block(std::size_t b);
-  /// Appends the tokens of a block that a cache of the same model and type lent. REQUIRES: size() is
-  /// a multiple of kBlockTokens.
+  /// Appends the tokens of a block that a cache of the same model and type lent. REQUIRES: size()
+  /// is a multiple of kBlockTokens.
   void append_block(const Block& block);
 
   /// A cache with the same content; costs no copy of keys or values.

@@ -1,8 +1,8 @@
 #include "model/linear.h"
 
 #include <algorithm>
-#include <new>
 
+#include "base/aligned_memory.h"
 #include "base/check.h"
 #include "base/try.h"
 
@@ -14,14 +14,6 @@ constexpr std::size_t kRowGrain = 64;
 constexpr std::size_t kTileGrain = kRowGrain / kernels::kTileRows;
 // Tokens whose activations a thread quantizes at a time: one is too little work to share.
 constexpr std::size_t kTokenGrain = 8;
-
-template <typename T>
-std::shared_ptr<T[]> allocate(std::size_t count) {
-  constexpr auto kLine = std::align_val_t{64};
-  T* memory = static_cast<T*>(::operator new(count * sizeof(T), kLine));
-  std::fill_n(memory, count, T{0});
-  return {memory, [](T* p) { ::operator delete(p, kLine); }};
-}
 
 }  // namespace
 
@@ -61,18 +53,19 @@ Result<Linear> Linear::quantize(const std::vector<kernels::Matrix>& parts,
   }
   kernels::PackedMatrix& packed = linear.packed_;
   packed = {type, linear.rows_, linear.columns_, nullptr, nullptr};
-  linear.values_ = allocate<std::uint8_t>(packed.value_bytes());
-  linear.scales_ = allocate<std::uint16_t>(packed.scale_count());
-  packed.values = linear.values_.get();
-  packed.scales = linear.scales_.get();
+  linear.values_ = base::allocate_zeroed(packed.value_bytes());
+  linear.scales_ = base::allocate_zeroed(packed.scale_count() * sizeof(std::uint16_t));
+  auto* const values = reinterpret_cast<std::uint8_t*>(linear.values_.get());
+  auto* const scales = reinterpret_cast<std::uint16_t*>(linear.scales_.get());
+  packed.values = values;
+  packed.scales = scales;
 
   std::vector<float> row(linear.columns_);
   std::size_t at = 0;
   for (const auto& part : parts) {
     for (std::size_t r = 0; r < part.rows; ++r, ++at) {
       kernels::widen_row(part.row(r), part.type, part.columns, row.data());
-      if (!kernels::quantize_weights(packed, at, row.data(), linear.values_.get(),
-                                     linear.scales_.get())) {
+      if (!kernels::quantize_weights(packed, at, row.data(), values, scales)) {
         return Error{ErrorCode::kNonFinite,
                      "a weight is NaN, infinite or too large for a half-float scale; check the "
                      "checkpoint with `qwen3guard inspect`"};

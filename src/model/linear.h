@@ -50,8 +50,8 @@ class Linear {
   std::size_t columns_ = 0;
   std::vector<kernels::Matrix> parts_;  // as stored, or
   kernels::PackedMatrix packed_;        // quantized, a view of:
-  std::shared_ptr<std::uint8_t[]> values_;
-  std::shared_ptr<std::uint16_t[]> scales_;
+  std::shared_ptr<std::byte[]> values_;
+  std::shared_ptr<std::byte[]> scales_;
 };
 
 }  // namespace qwen3guard::model

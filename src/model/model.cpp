@@ -69,21 +69,22 @@ void Model::store_kv(const LayerWeights& w, std::size_t layer, std::size_t first
   });
 }
 
-// GQA over the cache: every query attends to all positions up to its token's own. A task is one key
-// head and a few tokens, so that each key and value is loaded once for several queries.
-void Model::attend(std::size_t layer, std::size_t first, std::size_t count, const KvCache& cache,
-                   Workspace& ws, base::ThreadPool& pool) const {
+// GQA over the cache: every query from token `wanted` on attends to all positions up to its token's
+// own. A task is one key head and a few tokens, so that each key and value is loaded once for
+// several queries.
+void Model::attend(std::size_t layer, std::size_t first, std::size_t count, std::size_t wanted,
+                   const KvCache& cache, Workspace& ws, base::ThreadPool& pool) const {
   const ModelConfig& c = config_;
   const std::size_t dim = c.head_dim;
   const std::size_t group = c.heads / c.kv_heads;  // query heads that share a key head
   const std::size_t qkv_width = c.query_width() + 2 * c.kv_width();
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  const std::size_t tiles = (count + kTokenTile - 1) / kTokenTile;
+  const std::size_t tiles = (count - wanted + kTokenTile - 1) / kTokenTile;
   pool.parallel_for(tiles * c.kv_heads, 1, [&](std::size_t begin, std::size_t end) {
     thread_local std::vector<float> queries, scores, sums;
     for (std::size_t task = begin; task < end; ++task) {
       const std::size_t head = task % c.kv_heads;
-      const std::size_t from = task / c.kv_heads * kTokenTile;
+      const std::size_t from = wanted + task / c.kv_heads * kTokenTile;
       const std::size_t tokens = std::min(kTokenTile, count - from);
       const std::size_t rows = tokens * group;
       const std::size_t longest = first + from + tokens;  // positions that the last token sees
@@ -122,93 +123,121 @@ void Model::attend(std::size_t layer, std::size_t first, std::size_t count, cons
   });
 }
 
+Status Model::check(std::span<const std::int32_t> ids, std::size_t held) const {
+  for (const std::int32_t id : ids) {
+    if (id < 0 || static_cast<std::size_t>(id) >= config_.vocabulary_size) {
+      return Error{ErrorCode::kInvalidArgument, "token id " + std::to_string(id) +
+                                                    " is outside the model's vocabulary of " +
+                                                    std::to_string(config_.vocabulary_size)};
+    }
+  }
+  if (held + ids.size() > config_.max_positions) {
+    return Error{ErrorCode::kTooLong, "the conversation has " + std::to_string(held + ids.size()) +
+                                          " tokens, the model takes at most " +
+                                          std::to_string(config_.max_positions) +
+                                          " (max_position_embeddings); shorten it"};
+  }
+  return {};
+}
+
+// The chunk's embeddings and rotation angles.
+void Model::begin_chunk(std::span<const std::int32_t> ids, std::size_t first, Workspace& ws) const {
+  const ModelConfig& c = config_;
+  const std::size_t count = ids.size(), half = c.head_dim / 2;
+  ws.states.resize(count * c.hidden_size);
+  ws.normed.resize(count * c.hidden_size);
+  ws.qkv.resize(count * (c.query_width() + 2 * c.kv_width()));
+  ws.attended.resize(count * c.query_width());
+  ws.gate_up.resize(count * 2 * c.intermediate_size);
+  ws.gated.resize(count * c.intermediate_size);
+  ws.cosines.resize(count * half);
+  ws.sines.resize(count * half);
+  for (std::size_t t = 0; t < count; ++t) {
+    const auto id = static_cast<std::size_t>(ids[t]);
+    kernels::widen_row(weights_.embeddings.row(id), weights_.embeddings.type, c.hidden_size,
+                       ws.states.data() + t * c.hidden_size);
+    kernels::rope_angles(first + t, c.rope_theta, c.head_dim, ws.cosines.data() + t * half,
+                         ws.sines.data() + t * half);
+  }
+}
+
+void Model::norm(const std::vector<float>& weight, const float* x, std::size_t tokens, float* out,
+                 base::ThreadPool& pool) const {
+  const std::size_t width = config_.hidden_size;
+  pool.parallel_for(tokens, kTokenTile, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = begin; t < end; ++t)
+      kernels_->rms_norm(x + t * width, weight.data(), width, config_.rms_epsilon, out + t * width);
+  });
+}
+
+// One layer over the chunk. All its tokens leave keys and values; only those from `wanted` on get
+// new states.
+void Model::run_layer(std::size_t layer, std::size_t first, std::size_t count, std::size_t wanted,
+                      KvCache& cache, Workspace& ws, base::ThreadPool& pool) const {
+  const ModelConfig& c = config_;
+  const LayerWeights& w = weights_.layers[layer];
+  const std::size_t rest = count - wanted;
+  float* const states = ws.states.data() + wanted * c.hidden_size;
+  const auto multiply = [&](const Linear& weights, const float* x, std::size_t tokens, float* out) {
+    weights.multiply(*kernels_, x, tokens, out, ws.quantized, pool);
+  };
+  const auto add_to_states = [&] {
+    for (std::size_t i = 0; i < rest * c.hidden_size; ++i) states[i] += ws.normed[i];
+  };
+  norm(w.input_norm, ws.states.data(), count, ws.normed.data(), pool);
+  multiply(w.qkv, ws.normed.data(), count, ws.qkv.data());
+  store_kv(w, layer, first, count, cache, ws, pool);
+  if (rest == 0) return;
+  attend(layer, first, count, wanted, cache, ws, pool);
+  multiply(w.output, ws.attended.data() + wanted * c.query_width(), rest, ws.normed.data());
+  add_to_states();
+
+  norm(w.post_norm, states, rest, ws.normed.data(), pool);
+  multiply(w.gate_up, ws.normed.data(), rest, ws.gate_up.data());
+  pool.parallel_for(rest, kTokenTile, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = begin; t < end; ++t) {
+      const float* gate = ws.gate_up.data() + t * 2 * c.intermediate_size;
+      float* out = ws.gated.data() + t * c.intermediate_size;
+      std::copy_n(gate, c.intermediate_size, out);
+      kernels_->silu_mul(out, gate + c.intermediate_size, c.intermediate_size);
+    }
+  });
+  multiply(w.down, ws.gated.data(), rest, ws.normed.data());
+  add_to_states();
+}
+
 Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspace& ws,
                       base::ThreadPool& pool, std::span<float> hidden,
                       const Observer& observer) const {
   const ModelConfig& c = config_;
   const std::size_t start = cache.size();
-  QG_CHECK(hidden.size() == ids.size() * c.hidden_size);
-  for (const std::int32_t id : ids) {
-    if (id < 0 || static_cast<std::size_t>(id) >= c.vocabulary_size) {
-      return Error{ErrorCode::kInvalidArgument, "token id " + std::to_string(id) +
-                                                    " is outside the model's vocabulary of " +
-                                                    std::to_string(c.vocabulary_size)};
-    }
-  }
-  if (start + ids.size() > c.max_positions) {
-    return Error{ErrorCode::kTooLong, "the conversation has " + std::to_string(start + ids.size()) +
-                                          " tokens, the model takes at most " +
-                                          std::to_string(c.max_positions) +
-                                          " (max_position_embeddings); shorten it"};
-  }
+  QG_CHECK(hidden.size() % c.hidden_size == 0 && hidden.size() <= ids.size() * c.hidden_size);
+  QG_CHECK_OK(check(ids, start));
+  const std::size_t unread = ids.size() - hidden.size() / c.hidden_size;  // states nobody asked for
+  QG_CHECK(!observer || unread == 0);
 
   for (std::size_t done = 0; done < ids.size();) {
     const std::size_t count = std::min(kChunk, ids.size() - done);
     const std::size_t first = start + done;
-    float* states = hidden.data() + done * c.hidden_size;
     cache.grow(count);
-    ws.normed.resize(count * c.hidden_size);
-    ws.qkv.resize(count * (c.query_width() + 2 * c.kv_width()));
-    ws.attended.resize(count * c.query_width());
-    ws.gate_up.resize(count * 2 * c.intermediate_size);
-    ws.gated.resize(count * c.intermediate_size);
-    ws.cosines.resize(count * c.head_dim / 2);
-    ws.sines.resize(count * c.head_dim / 2);
-
-    for (std::size_t t = 0; t < count; ++t) {
-      const auto id = static_cast<std::size_t>(ids[done + t]);
-      kernels::widen_row(weights_.embeddings.row(id), weights_.embeddings.type, c.hidden_size,
-                         states + t * c.hidden_size);
-      kernels::rope_angles(first + t, c.rope_theta, c.head_dim,
-                           ws.cosines.data() + t * c.head_dim / 2,
-                           ws.sines.data() + t * c.head_dim / 2);
-    }
-    if (observer) observer(0, {states, count * c.hidden_size});
-
-    const auto norm_all = [&](const std::vector<float>& weight, float* out) {
-      pool.parallel_for(count, kTokenTile, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t t = begin; t < end; ++t) {
-          kernels_->rms_norm(states + t * c.hidden_size, weight.data(), c.hidden_size,
-                             c.rms_epsilon, out + t * c.hidden_size);
-        }
-      });
-    };
-    const auto multiply = [&](const Linear& weights, const std::vector<float>& x,
-                              std::vector<float>& out) {
-      weights.multiply(*kernels_, x.data(), count, out.data(), ws.quantized, pool);
-    };
-    const auto add_to_states = [&](const std::vector<float>& delta) {
-      for (std::size_t i = 0; i < count * c.hidden_size; ++i) states[i] += delta[i];
-    };
+    begin_chunk(ids.subspan(done, count), first, ws);
+    if (observer) observer(0, ws.states);
+    const std::size_t wanted = std::min(count, unread - std::min(unread, done));
     for (std::size_t layer = 0; layer < c.layers; ++layer) {
-      const LayerWeights& w = weights_.layers[layer];
-      norm_all(w.input_norm, ws.normed.data());
-      multiply(w.qkv, ws.normed, ws.qkv);
-      store_kv(w, layer, first, count, cache, ws, pool);
-      attend(layer, first, count, cache, ws, pool);
-      multiply(w.output, ws.attended, ws.normed);
-      add_to_states(ws.normed);
-
-      norm_all(w.post_norm, ws.normed.data());
-      multiply(w.gate_up, ws.normed, ws.gate_up);
-      pool.parallel_for(count, kTokenTile, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t t = begin; t < end; ++t) {
-          const float* gate = ws.gate_up.data() + t * 2 * c.intermediate_size;
-          float* out = ws.gated.data() + t * c.intermediate_size;
-          std::copy_n(gate, c.intermediate_size, out);
-          kernels_->silu_mul(out, gate + c.intermediate_size, c.intermediate_size);
-        }
-      });
-      multiply(w.down, ws.gated, ws.normed);
-      add_to_states(ws.normed);
-      if (observer) observer(layer + 1, {states, count * c.hidden_size});
+      run_layer(layer, first, count, layer + 1 == c.layers ? wanted : 0, cache, ws, pool);
+      if (observer) observer(layer + 1, ws.states);
     }
-    norm_all(weights_.final_norm, states);
-    if (!all_finite({states, count * c.hidden_size})) {
-      cache.truncate(start);
-      return Error{ErrorCode::kNonFinite,
-                   "the model produced NaN or infinity: its weights are broken; check them with "
-                   "`qwen3guard inspect`"};
+    if (wanted < count) {
+      const auto out = hidden.subspan((done + wanted - unread) * c.hidden_size,
+                                      (count - wanted) * c.hidden_size);
+      norm(weights_.final_norm, ws.states.data() + wanted * c.hidden_size, count - wanted,
+           out.data(), pool);
+      if (!all_finite(out)) {
+        cache.truncate(start);
+        return Error{ErrorCode::kNonFinite,
+                     "the model produced NaN or infinity: its weights are broken; check them with "
+                     "`qwen3guard inspect`"};
+      }
     }
     done += count;
   }

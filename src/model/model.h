@@ -22,7 +22,7 @@ namespace qwen3guard::model {
 class Workspace {
  private:
   friend class Model;
-  std::vector<float> normed, qkv, attended, gate_up, gated, cosines, sines;
+  std::vector<float> states, normed, qkv, attended, gate_up, gated, cosines, sines;
   Quantized quantized;
 };
 
@@ -50,9 +50,11 @@ class Model {
     return KvCache(config_, stored ? kernels::CacheType::kF32 : kernels::CacheType::kF16);
   }
 
-  /// Reads `ids` after the tokens that `cache` holds and appends them to it. `hidden` receives the
-  /// final-normed states [ids.size(), hidden_size]. Errors, cache unchanged: kInvalidArgument (an
-  /// id outside the vocabulary), kTooLong (past max_positions), kNonFinite (broken weights).
+  /// Reads `ids` after the tokens that `cache` holds and appends them to it. `hidden`
+  /// [n, hidden_size], n <= ids.size(), receives the final-normed states of the last n tokens: what
+  /// nobody reads is not computed. An observer needs all of them. Errors, cache unchanged:
+  /// kInvalidArgument (an id outside the vocabulary), kTooLong (past max_positions), kNonFinite
+  /// (broken weights).
   Status forward(std::span<const std::int32_t> ids, KvCache& cache, Workspace& workspace,
                  base::ThreadPool& pool, std::span<float> hidden,
                  const Observer& observer = nullptr) const;
@@ -68,8 +70,14 @@ class Model {
   Model(ModelConfig config, bytes::TensorStore store, Weights weights, const ModelOptions& options);
   void store_kv(const LayerWeights& weights, std::size_t layer, std::size_t first,
                 std::size_t count, KvCache& cache, Workspace& ws, base::ThreadPool& pool) const;
-  void attend(std::size_t layer, std::size_t first, std::size_t count, const KvCache& cache,
-              Workspace& ws, base::ThreadPool& pool) const;
+  void attend(std::size_t layer, std::size_t first, std::size_t count, std::size_t wanted,
+              const KvCache& cache, Workspace& ws, base::ThreadPool& pool) const;
+  Status check(std::span<const std::int32_t> ids, std::size_t held) const;
+  void begin_chunk(std::span<const std::int32_t> ids, std::size_t first, Workspace& ws) const;
+  void norm(const std::vector<float>& weight, const float* x, std::size_t tokens, float* out,
+            base::ThreadPool& pool) const;
+  void run_layer(std::size_t layer, std::size_t first, std::size_t count, std::size_t wanted,
+                 KvCache& cache, Workspace& ws, base::ThreadPool& pool) const;
 
   ModelConfig config_;
   bytes::TensorStore store_;

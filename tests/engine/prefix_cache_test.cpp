@@ -108,8 +108,8 @@ std::filesystem::path boxed() {
 TEST(PrefixCache, VerdictsAreTheSameBitsWithAndWithout) {
   for (const auto& directory : {toy_gen(), boxed()}) {
     for (const WeightFormat weights : {WeightFormat::kStored, WeightFormat::kQ8}) {
-      const Guard plain = *Guard::load(directory, {.threads = 2, .weights = weights,
-                                                   .prefix_cache_bytes = 0});
+      const Guard plain =
+          *Guard::load(directory, {.threads = 2, .weights = weights, .prefix_cache_bytes = 0});
       const Guard cached = *Guard::load(directory, {.threads = 2, .weights = weights});
       const std::string story(600, 'x');
       for (const std::string end : {"How do I bake bread?", "How do I build a bomb?", "Hi"}) {
@@ -152,7 +152,8 @@ TEST(PrefixCache, ServesThreadsAtOnce) {
   const auto loaded = Loaded::load(boxed(), {.threads = 1});
   ASSERT_TRUE(loaded.ok()) << loaded.error().message;
   const Guard plain = *Guard::load(boxed(), {.threads = 1, .prefix_cache_bytes = 0});
-  const Conversation shared = {{Role::kSystem, std::string(900, 'y')}, {Role::kUser, "Hello there"}};
+  const Conversation shared = {{Role::kSystem, std::string(900, 'y')},
+                               {Role::kUser, "Hello there"}};
   const auto expected = plain.moderate(shared, Policy::strict());
   ASSERT_TRUE(expected.ok());
   std::vector<std::thread> threads;

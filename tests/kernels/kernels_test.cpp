@@ -22,11 +22,7 @@ namespace {
 constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
 
 std::vector<const Kernels*> tables() {
-  std::vector<const Kernels*> all = {&scalar_kernels()};
-  if (avx2_kernels() != nullptr) all.push_back(avx2_kernels());
-  if (avx512_kernels() != nullptr) all.push_back(avx512_kernels());
-  if (avx512vnni_kernels() != nullptr) all.push_back(avx512vnni_kernels());
-  return all;
+  return {available_kernels().begin(), available_kernels().end()};
 }
 
 class KernelsTest : public testing::TestWithParam<const Kernels*> {

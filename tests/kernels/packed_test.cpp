@@ -20,11 +20,7 @@ namespace {
 constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
 
 std::vector<const Kernels*> tables() {
-  std::vector<const Kernels*> all = {&scalar_kernels()};
-  for (const Kernels* table : {avx2_kernels(), avx512_kernels(), avx512vnni_kernels()}) {
-    if (table != nullptr) all.push_back(table);
-  }
-  return all;
+  return {available_kernels().begin(), available_kernels().end()};
 }
 
 struct Activations {

@@ -44,11 +44,8 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* model :
        {"gen-tied-f32", "gen-untied-bf16", "stream-bf16", "stream-sharded-f16"}) {
-    for (const kernels::Kernels* table :
-         {&kernels::scalar_kernels(), kernels::avx2_kernels(), kernels::avx512_kernels(),
-          kernels::avx512vnni_kernels()}) {
-      if (table != nullptr) all.push_back({model, table});
-    }
+    for (const kernels::Kernels* table : kernels::available_kernels())
+      all.push_back({model, table});
   }
   return all;
 }

@@ -48,22 +48,13 @@ std::vector<float> states(const Model& model, const std::vector<std::int32_t>& i
   return all;
 }
 
-std::vector<const kernels::Kernels*> tables() {
-  std::vector<const kernels::Kernels*> all;
-  for (const auto* table : {&kernels::scalar_kernels(), kernels::avx2_kernels(),
-                            kernels::avx512_kernels(), kernels::avx512vnni_kernels()}) {
-    if (table != nullptr) all.push_back(table);
-  }
-  return all;
-}
-
 TEST(Quantized, AnyChunkingGivesTheSameBits) {
-  for (const kernels::Kernels* table : tables()) {
+  for (const kernels::Kernels* table : kernels::available_kernels()) {
     for (const WeightFormat format : {WeightFormat::kQ8, WeightFormat::kQ4}) {
       const auto model = load(format, table);
       const auto ids = some_ids(*model, 70);
       const auto whole = states(*model, ids, ids.size());
-      for (const std::size_t chunk : {1u, 3u, 16u}) {
+      for (const std::size_t chunk : {1u, 3u, 16u, 33u}) {
         if (table == &kernels::scalar_kernels() && chunk == 1) continue;  // slow, and 3 covers it
         EXPECT_EQ(states(*model, ids, chunk), whole) << table->name << ", chunks of " << chunk;
       }
@@ -71,22 +62,48 @@ TEST(Quantized, AnyChunkingGivesTheSameBits) {
   }
 }
 
-// A value is off by up to half a step; steps are max / 127 or max / 8 of 32 weights and max / 127 of
-// 32 activations, and the largest of 32 normal values is about 2.5 deviations. Uniform in a step,
-// the relative error of one product sum is 2.5 / levels / sqrt(12); two projections follow one
-// another in each half of a layer, and the errors of the halves add as a random walk. The factor 2
-// allows for weights with a heavier tail than the normal.
+// A value is off by up to half a step; steps are max / 127 or max / 8 of 32 weights and max / 127
+// of 32 activations, and the largest of 32 normal values is about 2.5 deviations. Uniform in a
+// step, the relative error of one product sum is 2.5 / levels / sqrt(12); two projections follow
+// one another in each half of a layer, and the errors of the halves add as a random walk. The
+// factor 2 allows for weights with a heavier tail than the normal.
 double bound(double levels, std::size_t layers) {
   const double weight = 2.5 / levels / std::sqrt(12.0), activation = 2.5 / 127 / std::sqrt(12.0);
   const double one = std::sqrt(weight * weight + activation * activation);
   return 2 * one * std::sqrt(4.0 * static_cast<double>(layers));
 }
 
+TEST(Forward, StatesThatNobodyAsksForChangeNothing) {
+  for (const WeightFormat format : {WeightFormat::kStored, WeightFormat::kQ8}) {
+    const auto model = load(format, &kernels::active_kernels());
+    const std::size_t width = model->config().hidden_size;
+    const auto ids = some_ids(*model, 300);  // more than two of the model's own chunks
+    const auto all = states(*model, ids, ids.size());
+    for (const std::size_t wanted : {0u, 1u, 5u, 44u, 45u, 200u}) {
+      KvCache cache = model->new_cache();
+      Workspace workspace;
+      base::ThreadPool pool(2);
+      std::vector<float> last(wanted * width), next(width), expected(width);
+      ASSERT_TRUE(model->forward(ids, cache, workspace, pool, last).ok());
+      EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - static_cast<long>(last.size())))
+          << wanted;
+      const std::vector<std::int32_t> one = {5};
+      ASSERT_TRUE(model->forward(one, cache, workspace, pool, next).ok());
+      KvCache full = model->new_cache();
+      std::vector<float> scratch(ids.size() * width);
+      ASSERT_TRUE(model->forward(ids, full, workspace, pool, scratch).ok());
+      ASSERT_TRUE(model->forward(one, full, workspace, pool, expected).ok());
+      EXPECT_EQ(next, expected) << "the cache must not depend on what was asked for";
+    }
+  }
+}
+
 TEST(Quantized, StatesStayWithinTheStatedError) {
   const auto stored = load(WeightFormat::kStored, &kernels::active_kernels());
   const auto ids = some_ids(*stored, 200);
   const auto exact = states(*stored, ids, ids.size());
-  for (const auto& [format, levels] : {std::pair{WeightFormat::kQ8, 127.0}, {WeightFormat::kQ4, 8.0}}) {
+  for (const auto& [format, levels] :
+       {std::pair{WeightFormat::kQ8, 127.0}, {WeightFormat::kQ4, 8.0}}) {
     const auto model = load(format, &kernels::active_kernels());
     const auto found = states(*model, ids, ids.size());
     double error = 0, norm = 0;
