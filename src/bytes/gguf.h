@@ -109,4 +109,37 @@ class GgufFile {
   std::unique_ptr<State> state_;
 };
 
+/// A value to write, stored with exactly the type it has here.
+using GgufValue =
+    std::variant<std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t,
+                 std::int32_t, float, bool, std::string, std::uint64_t, std::int64_t, double,
+                 std::vector<std::uint8_t>, std::vector<std::int8_t>, std::vector<std::uint16_t>,
+                 std::vector<std::int16_t>, std::vector<std::uint32_t>, std::vector<std::int32_t>,
+                 std::vector<float>, std::vector<bool>, std::vector<std::string>,
+                 std::vector<std::uint64_t>, std::vector<std::int64_t>, std::vector<double>>;
+using GgufMetadata = std::vector<std::pair<std::string, GgufValue>>;
+
+/// Takes the next bytes of a tensor, in pieces of any size.
+using GgufSink = std::function<Status(std::span<const std::byte> piece)>;
+/// Gives all bytes of a tensor to the sink, in order, and stops at its first error.
+using GgufProducer = std::function<Status(const GgufSink& sink)>;
+
+/// A tensor to write; `shape` is row-major. REQUIRES: `data` is, or produces, exactly the bytes
+/// that type and shape need.
+struct GgufTensorToWrite {
+  std::string name;
+  GgmlType type;
+  std::vector<std::int64_t> shape;
+  std::variant<std::span<const std::byte>, GgufProducer> data;
+};
+
+/// Writes version 3, aligned to 32 bytes, everything in the given order; the same input gives the
+/// same bytes. Atomic: a temporary file in the same directory, flushed to disk, then renamed.
+/// Producers run one after the other while the file is written. Errors: kIo (a full disk included),
+/// kNotFound (no such directory), kInvalidArgument (a key or name that is malformed or given twice,
+/// a string that is not UTF-8, a shape that the type or the format cannot have), kTooLong (more
+/// than the reader takes), and what a producer returns; the old file, if any, is untouched then.
+Status write_gguf(const std::filesystem::path& path, const GgufMetadata& metadata,
+                  std::span<const GgufTensorToWrite> tensors);
+
 }  // namespace qwen3guard::bytes

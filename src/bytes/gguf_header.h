@@ -25,6 +25,8 @@ inline constexpr std::uint64_t kMaxGgufTensors = 100'000;
 inline constexpr std::uint64_t kMaxGgufElements = 10'000'000;
 /// The format's limit on keys; we hold names of tensors to it too.
 inline constexpr std::uint64_t kMaxGgufName = 65'535;
+/// What ggml's own reader takes; we write no longer ones.
+inline constexpr std::uint64_t kMaxGgufTensorName = 63;
 
 struct GgufTensorInfo {
   std::string_view name;
@@ -55,6 +57,11 @@ std::optional<std::string_view> bad_gguf_key(std::string_view key);
 /// Bytes of a tensor of this row-major shape, or nothing if no 63-bit number can hold its elements
 /// or its bytes. REQUIRES: rank at least 1, whole blocks, no negative dimension.
 std::optional<std::uint64_t> gguf_tensor_bytes(GgmlType type, std::span<const std::int64_t> shape);
+
+template <typename T>
+inline constexpr bool kIsVector = false;
+template <typename T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
 
 inline std::uint64_t gguf_padded(std::uint64_t size, std::uint64_t alignment) {
   return (size + alignment - 1) / alignment * alignment;

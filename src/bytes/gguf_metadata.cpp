@@ -14,11 +14,6 @@
 namespace qwen3guard::bytes {
 namespace {
 
-template <typename T>
-constexpr bool kIsVector = false;
-template <typename T>
-constexpr bool kIsVector<std::vector<T>> = true;
-
 /// For messages.
 template <typename T>
 std::string wanted() {
