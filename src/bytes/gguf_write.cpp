@@ -98,14 +98,16 @@ class Writer {
 
   Status check_metadata() const {
     std::set<std::string_view> keys;
-    for (const auto& [key, value] : metadata_) {
+    for (const auto& entry : metadata_) {
+      const std::string& key = entry.first;  // clang 14 captures no structured binding
       if (const auto wrong = bad_gguf_key(key)) {
         return invalid("the key " + quote(key) + " " + std::string(*wrong));
       }
       if (key == kGgufAlignmentKey)
         return invalid("the key " + quote(key) + " is the writer's own");
       if (!keys.insert(key).second) return invalid("the key " + quote(key) + " is given twice");
-      QG_CHECK_OK(std::visit([&](const auto& held) { return check_value(key, held); }, value));
+      QG_CHECK_OK(
+          std::visit([&](const auto& held) { return check_value(key, held); }, entry.second));
     }
     return {};
   }
