@@ -53,7 +53,7 @@ class Scanner {
     std::uint64_t entries = 0;
     // The fewest bytes: a name of one byte, one dimension; a key of one byte, a value of one byte.
     QG_CHECK_OK(count(tensors, "tensors", 8 + 1 + 4 + 8 + 4 + 8, kMaxGgufTensors));
-    QG_CHECK_OK(count(entries, "metadata", 8 + 1 + 4 + 1, kMaxGgufEntries));
+    QG_CHECK_OK(count(entries, "metadata entries", 8 + 1 + 4 + 1, kMaxGgufEntries));
     header_.metadata.reserve(static_cast<std::size_t>(entries));
     for (std::uint64_t i = 0; i < entries; ++i) {
       where_ = "metadata entry " + std::to_string(i);
@@ -127,8 +127,8 @@ class Scanner {
     const std::string found = "the file says that it has " + std::to_string(out) + " " + what;
     const std::size_t at = at_ - sizeof out;
     if (out > left() / fewest_bytes) {
-      return corrupt(at, found + (what == "metadata" ? " entries" : "") + ", but only " +
-                             byte_count(left()) + " follow: it is cut short or damaged");
+      return corrupt(
+          at, found + ", but only " + byte_count(left()) + " follow: it is cut short or damaged");
     }
     if (out > limit) {
       return fail(ErrorCode::kUnsupported, at,
