@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "bytes/other_format.h"
 #include "bytes/quote.h"
 #include "bytes/safetensors_header.h"
 
@@ -51,30 +52,6 @@ Error corrupt(std::string what) {
 
 Error corrupt_tensor(const HeaderEntry& tensor, const std::string& what) {
   return corrupt("tensor " + quote(tensor.name) + ": " + what);
-}
-
-/// What people hand over by mistake, told by its first bytes.
-std::optional<Error> other_format(std::span<const std::byte> bytes) {
-  const std::string_view start(reinterpret_cast<const char*>(bytes.data()),
-                               std::min<std::size_t>(bytes.size(), 64));
-  if (start.starts_with("version https://git-lfs")) {
-    return Error{
-        ErrorCode::kUnsupported,
-        "this is a Git LFS pointer, not the file itself; run 'git lfs pull' or download the file"};
-  }
-  if (start.starts_with("PK\x03\x04")) {
-    return Error{
-        ErrorCode::kUnsupported,
-        "this is a zip archive (a PyTorch .bin?), expected safetensors; convert the checkpoint"};
-  }
-  if (start.starts_with("GGUF")) {
-    return Error{ErrorCode::kUnsupported, "this is a GGUF file, expected safetensors"};
-  }
-  if (start.starts_with("<!DOCTYPE") || start.starts_with("<html")) {
-    return Error{ErrorCode::kUnsupported,
-                 "this is a web page, expected safetensors; the download failed"};
-  }
-  return std::nullopt;
 }
 
 /// The bytes that dtype and shape ask for, or nothing if no 64-bit number can hold them.
@@ -174,7 +151,7 @@ struct SafetensorsFile::State {
 };
 
 Status SafetensorsFile::State::load(std::span<const std::byte> bytes) {
-  if (auto error = other_format(bytes)) return std::move(*error);
+  if (auto error = other_format(bytes, "safetensors")) return std::move(*error);
   if (bytes.size() < kLengthBytes) {
     return corrupt("the file has " + byte_count(bytes.size()) + ", too few for a safetensors file");
   }

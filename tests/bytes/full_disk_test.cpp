@@ -11,6 +11,7 @@
 #include <functional>
 
 #include "bytes/atomic_file.h"
+#include "bytes/gguf.h"
 #include "support.h"
 
 namespace qwen3guard::bytes {
@@ -41,8 +42,11 @@ int write_too_much(const std::filesystem::path& directory, std::string_view reas
   const std::vector<float> values(1 << 20, 1.0f);
   const TensorToWrite tensor{"w", DType::kF32, {1 << 20}, testing::as_bytes(values)};
   const auto text = testing::as_bytes(values);
+  const GgufTensorToWrite gguf{
+      "w", GgmlType::kF32, {1 << 20}, [&](const GgufSink& sink) { return sink(text); }};
   const Status statuses[] = {
       write_safetensors(directory / "file", {&tensor, 1}, {}),
+      write_gguf(directory / "file", {}, {&gguf, 1}),
       write_file_atomically(directory / "file",
                             {reinterpret_cast<const char*>(text.data()), text.size()})};
   for (const Status& status : statuses) {
