@@ -1,26 +1,10 @@
 // The other side of the comparison: llama.cpp, measured through its C API.
-//   build/bench/llama_peer MODEL.gguf [--threads N] [--variant NAME] [MEASUREMENT…]
+//   build/bench/llama_peer MODEL.gguf [--threads N] [--variant NAME] [--no-mmap] [MEASUREMENT…]
 //
-// Without measurements as arguments it reads them from standard input, one a line, and answers each
-// with one line of JSON, so that a driver can keep it open and alternate it with another engine in
-// one run:
-//
-//   prefill TOKENS               a prompt read into an empty cache
-//   decode DEPTH [STEPS]         16 steps of one token behind DEPTH tokens
-//   batch SEQUENCES DEPTH [STEPS]   the same, one token of every sequence in each step
-//   verdict TOTAL KEPT STEPS     a guard's answer: KEPT of TOTAL prompt tokens are in the cache
-//   already,
-//                                the others are read, then STEPS tokens are decoded
-//   memory SEQUENCES TOKENS      peak resident memory (VmHWM) once each sequence holds TOKENS; of
-//   the whole
-//                                process, so ask a fresh one
-//   info                         version, processor variant, features, where the weights lie
-//   quit                         or the end of the input
-//
-// Options behind the numbers: `repeats=5`; `kv=unified` for one cache shared by all sequences
-// instead of one each (split); `head=0` to skip the language-model head (and with it the last
-// layer's feed-forward). A line that cannot be measured is answered by {"error": …}. The first line
-// is the answer to `info`.
+// MEASUREMENT as bench/measurement.h lists them. Without any, it reads them from standard input and
+// answers each with one line of JSON, so that a driver can keep it open and alternate it with
+// another engine in one run: `prefill 512` in, {"name":"prefill 512","tokens":512,…} out. With
+// `head=0` llama.cpp also leaves out the last layer's feed-forward, since nobody reads it.
 //
 // What holds for every figure: random ids of a fixed seed, batches of at most 512 tokens, fp16 KV
 // cache, flash attention as llama.cpp decides, logits of the last token of each sequence only, no
@@ -31,111 +15,27 @@
 #include <dlfcn.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
-#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "llama-cpp.h"
+#include "measurement.h"
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using namespace qwen3guard::bench;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kBatch = 512;
-
-// Every measurement is this: behind `kept` tokens, read `prompt` tokens at once and then `steps`
-// one by one, in each sequence.
-struct Plan {
-  int sequences = 1;
-  int kept = 0;
-  int prompt = 0;
-  int steps = 0;
-  bool head = true;
-  bool unified = false;
-
-  bool operator==(const Plan&) const = default;
-  int tokens() const { return sequences * (prompt + steps); }
-  int capacity() const { return sequences * (kept + prompt + steps); }
-};
-
-struct Request {
-  std::string name;
-  Plan plan;
-  int repeats = 5;
-  bool memory = false;
-};
-
-Request parse(const std::string& line) {
-  std::istringstream words(line);
-  std::string verb, word;
-  words >> verb;
-  std::vector<int> numbers;
-  Request request;
-  request.name = line;
-  while (words >> word) {
-    if (word == "kv=unified" || word == "kv=split") {
-      request.plan.unified = word == "kv=unified";
-    } else if (word == "head=0" || word == "head=1") {
-      request.plan.head = word == "head=1";
-    } else {
-      const bool repeats = word.rfind("repeats=", 0) == 0;
-      const std::string digits = repeats ? word.substr(8) : word;
-      if (digits.empty() || digits.size() > 6 ||
-          digits.find_first_not_of("0123456789") != digits.npos)
-        throw std::invalid_argument("not a number or an option: " + word);
-      (repeats ? request.repeats : numbers.emplace_back()) = std::stoi(digits);
-    }
-  }
-  const auto takes = [&](std::size_t least, std::size_t most) {
-    if (numbers.size() < least || numbers.size() > most)
-      throw std::invalid_argument("wrong count of numbers: " + line);
-    numbers.resize(most, 16);
-  };
-  Plan& plan = request.plan;
-  if (verb == "prefill") {
-    takes(1, 1);
-    plan.prompt = numbers[0];
-  } else if (verb == "decode") {
-    takes(1, 2);
-    plan.kept = numbers[0];
-    plan.steps = numbers[1];
-  } else if (verb == "batch") {
-    takes(2, 3);
-    plan.sequences = numbers[0];
-    plan.kept = numbers[1];
-    plan.steps = numbers[2];
-  } else if (verb == "verdict") {
-    takes(3, 3);
-    plan.kept = numbers[1];
-    plan.prompt = numbers[0] - numbers[1];
-    plan.steps = numbers[2];
-  } else if (verb == "memory") {
-    takes(2, 2);
-    request.memory = true;
-    request.repeats = 1;
-    plan.sequences = numbers[0];
-    plan.steps = std::min(16, numbers[1]);
-    plan.prompt = numbers[1] - plan.steps;
-  } else {
-    throw std::invalid_argument("unknown measurement: " + line);
-  }
-  if (plan.sequences < 1 || plan.sequences > kBatch || plan.prompt < 0 || plan.tokens() == 0 ||
-      request.repeats < 1)
-    throw std::invalid_argument("out of range: " + line);
-  return request;
-}
 
 // What llama.cpp says while it loads: which buffers the weights went to says which kernels will
 // read them.
@@ -191,11 +91,6 @@ class Backend {
  private:
   ggml_backend_reg_t cpu_ = nullptr;
   std::string name_;
-};
-
-struct Seconds {
-  double prompt = 0;
-  double total = 0;
 };
 
 // One context in which one plan runs again and again.
@@ -276,28 +171,24 @@ class Bench {
   std::uniform_int_distribution<llama_token> ids_;
 };
 
-// One value of /proc/self/status, in bytes.
-std::uint64_t status_bytes(const std::string& key) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.rfind(key + ":", 0) == 0) return std::stoull(line.substr(key.size() + 1)) * 1024;
-  return 0;
-}
-
-double median(std::vector<double> samples) {
-  std::sort(samples.begin(), samples.end());
-  return samples[samples.size() / 2];
-}
+struct Options {
+  std::string model;
+  std::string variant;
+  int threads = 2;
+  bool no_mmap = false;
+  bool verbose = false;
+};
 
 class Peer {
  public:
-  Peer(const std::string& model, int threads, const std::string& variant, bool verbose)
-      : threads_(threads) {
-    log_.verbose = verbose;
+  explicit Peer(const Options& options) : options_(options) {
+    log_.verbose = options.verbose;
     llama_log_set(Log::write, &log_);
-    backend_.emplace(variant);
-    model_.reset(llama_model_load_from_file(model.c_str(), llama_model_default_params()));
-    if (!model_) throw std::runtime_error("cannot load " + model + " (--verbose says why)");
+    backend_.emplace(options.variant);
+    llama_model_params params = llama_model_default_params();
+    if (options.no_mmap) params.load_mode = LLAMA_LOAD_MODE_NONE;
+    model_.reset(llama_model_load_from_file(options.model.c_str(), params));
+    if (!model_) throw std::runtime_error("cannot load " + options.model + " (--verbose says why)");
   }
 
   Json info() const {
@@ -305,48 +196,30 @@ class Peer {
             {"ggml", ggml_version()},      {"commit", ggml_commit()},
             {"backend", backend_->name()}, {"features", backend_->features()},
             {"weights", log_.weights},     {"system_info", llama_print_system_info()},
-            {"threads", threads_}};
+            {"threads", options_.threads}};
   }
 
-  Json answer(const std::string& line) {
-    if (line == "info") return info();
-    const Request request = parse(line);
+  Json measure(const Request& request) {
     const auto pool = threads();
     // Out of its place while it runs, so that one that fails is not used again.
     std::unique_ptr<Bench> bench = std::move(bench_);
     const bool fresh = !bench || bench->plan() != request.plan;
     if (fresh) {
       bench.reset();  // two contexts at a time would count as the peer's memory
-      bench = std::make_unique<Bench>(model_.get(), request.plan, threads_);
+      bench = std::make_unique<Bench>(model_.get(), request.plan, options_.threads);
     }
     llama_attach_threadpool(bench->context(), pool.get(), nullptr);
     if (fresh) {
       bench->fill();
       if (!request.memory) bench->repeat();
     }
-    std::vector<double> prompt, total;
-    for (int i = 0; i < request.repeats; ++i) {
-      const Seconds seconds = bench->repeat();
-      prompt.push_back(seconds.prompt);
-      total.push_back(seconds.total);
-    }
+    std::vector<Seconds> repeats;
+    for (int i = 0; i < request.repeats; ++i) repeats.push_back(bench->repeat());
     llama_detach_threadpool(bench->context());
     bench_ = std::move(bench);
 
-    Json json = {{"name", request.name}, {"tokens", request.plan.tokens()}};
-    if (request.memory) {
-      json["peak_bytes"] = status_bytes("VmHWM");
-      json["anonymous_bytes"] = status_bytes("RssAnon");
-      json["mapped_bytes"] = status_bytes("RssFile");
-    } else {
-      json["repeats"] = request.repeats;
-      json["median_seconds"] = median(total);
-      json["best_seconds"] = *std::min_element(total.begin(), total.end());
-      if (request.plan.steps > 0 && request.plan.prompt > 0)
-        json["median_prompt_seconds"] = median(prompt);
-      json["tokens_per_second"] = request.plan.tokens() / median(total);
-    }
-    json["threads"] = threads_;
+    Json json = report(request, repeats);
+    json["threads"] = options_.threads;
     json["backend"] = backend_->name();
     return json;
   }
@@ -354,13 +227,13 @@ class Peer {
  private:
   // As its server does, one pool for all steps; without it each step would start its threads anew.
   std::shared_ptr<ggml_threadpool> threads() const {
-    ggml_threadpool_params params = ggml_threadpool_params_default(threads_);
+    ggml_threadpool_params params = ggml_threadpool_params_default(options_.threads);
     return {
         backend_->find<ggml_threadpool*(ggml_threadpool_params*)>("ggml_threadpool_new")(&params),
         backend_->find<void(ggml_threadpool*)>("ggml_threadpool_free")};
   }
 
-  int threads_;
+  Options options_;
   Log log_;
   std::optional<Backend> backend_;
   llama_model_ptr model_;
@@ -370,31 +243,19 @@ class Peer {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures llama.cpp; the top of bench/peers/llama_peer.cpp lists the measurements.");
-  std::string model, variant;
+  CLI::App app("Measures llama.cpp; bench/measurement.h lists the measurements.");
+  Options options;
   std::vector<std::string> measurements;
-  int threads = 2;
-  bool verbose = false;
-  app.add_option("model", model, "a GGUF file")->required();
+  app.add_option("model", options.model, "a GGUF file")->required();
   app.add_option("measurements", measurements, "each one argument; none: read standard input");
-  app.add_option("--threads", threads, "threads")->check(CLI::Range(1, 256));
-  app.add_option("--variant", variant, "this libggml-cpu-NAME.so instead of the best one");
-  app.add_flag("--verbose", verbose, "pass llama.cpp's log on to standard error");
+  app.add_option("--threads", options.threads, "threads")->check(CLI::Range(1, 256));
+  app.add_option("--variant", options.variant, "this libggml-cpu-NAME.so instead of the best one");
+  app.add_flag("--no-mmap", options.no_mmap, "read the file instead of mapping it");
+  app.add_flag("--verbose", options.verbose, "pass llama.cpp's log on to standard error");
   CLI11_PARSE(app, argc, argv);
   try {
-    Peer peer(model, threads, variant, verbose);
-    const auto print = [](const Json& json) { std::cout << json.dump() << std::endl; };
-    const auto answer = [&](const std::string& line) {
-      try {
-        print(peer.answer(line));
-      } catch (const std::exception& error) {
-        print({{"error", error.what()}});
-      }
-    };
-    print(peer.info());
-    for (const std::string& line : measurements) answer(line);
-    if (measurements.empty())
-      for (std::string line; std::getline(std::cin, line) && line != "quit";) answer(line);
+    Peer peer(options);
+    serve(peer.info(), measurements, [&](const Request& request) { return peer.measure(request); });
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << '\n';
     return 1;
