@@ -120,9 +120,10 @@ class Session {
 /// A loaded checkpoint; const, cheap to copy, shared between threads.
 class Guard {
  public:
-  /// `directory` holds config.json, *.safetensors and tokenizer.json as published. Errors name the
+  /// `path` is a directory with config.json, *.safetensors and tokenizer.json as published, or a
+  /// .gguf file. Errors name the
   /// file, what was expected and what was found.
-  static Result<Guard> load(const std::filesystem::path& directory,
+  static Result<Guard> load(const std::filesystem::path& path,
                             const GuardOptions& options = {});
 
   Mode mode() const;

@@ -83,14 +83,15 @@ Result<Inspection> inspect_path(const InspectArguments& arguments) {
   if (path.extension() == ".safetensors") {
     return inspect_safetensors(path, !arguments.headers_only, threads);
   }
+  if (path.extension() == ".gguf") return inspect_gguf(path, !arguments.headers_only);
   if (path.extension() == ".json") return inspect_policy(arguments.path);
   if (!std::filesystem::exists(path, failure)) {
     return Error{ErrorCode::kNotFound, "there is no " + bytes::quote_path(path)};
   }
   return Error{ErrorCode::kUnsupported,
                bytes::quote_path(path) +
-                   ": expected a checkpoint directory, a .safetensors file or a "
-                   "policy file (.json)"};
+                   ": expected a checkpoint directory, a .safetensors or .gguf file, "
+                   "or a policy file (.json)"};
 }
 
 Result<int> inspect(const InspectArguments& arguments) {
@@ -116,7 +117,7 @@ void add_inspect(CLI::App& app, int& status) {
       "inspect", "Show what a checkpoint, tensor file or policy holds, and what is wrong with it");
   command
       ->add_option("path", arguments->path,
-                   "Checkpoint directory, .safetensors file, or policy file (.json)")
+                   "Checkpoint directory, .safetensors or .gguf file, or policy file (.json)")
       ->type_name("DIR|FILE")
       ->required();
   command->add_flag(

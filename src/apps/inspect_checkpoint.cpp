@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cctype>
+#include <cmath>
 #include <cstdio>
-#include <map>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -14,13 +13,15 @@
 #include <utility>
 
 #include "apps/expected_tensors.h"
-#include "apps/terminal.h"
+#include "apps/inspect_text.h"
 #include "base/try.h"
 #include "bytes/describe.h"
+#include "bytes/gguf.h"
 #include "bytes/quote.h"
 #include "bytes/safetensors.h"
 #include "heads/stream_heads.h"
 #include "model/config.h"
+#include "model/gguf_names.h"
 #include "model/model.h"
 #include "tokens/chat_template.h"
 #include "tokens/tokenizer.h"
@@ -29,17 +30,6 @@ namespace qwen3guard::apps {
 namespace {
 
 using Tensors = std::vector<const bytes::TensorView*>;
-
-std::string plain(std::string_view text) { return escape_controls(text); }
-
-std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
-std::string fact(const std::string& name, const std::string& value) {
-  return "  " + padded(name, 14) + value + "\n";
-}
 
 bool is_float(bytes::DType type) {
   switch (type) {
@@ -55,44 +45,11 @@ bool is_float(bytes::DType type) {
   }
 }
 
-// "model.layers.7.mlp" -> "model.layers.*.mlp".
-std::string family(std::string_view name) {
-  std::string result;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const bool digit = std::isdigit(static_cast<unsigned char>(name[i])) != 0;
-    if (!digit || i == 0 || name[i - 1] != '.') {
-      result += name[i];
-      continue;
-    }
-    while (i + 1 < name.size() && std::isdigit(static_cast<unsigned char>(name[i + 1])) != 0) ++i;
-    result += '*';
-  }
+std::vector<TensorLine> lines(const Tensors& tensors) {
+  std::vector<TensorLine> result;
+  for (const bytes::TensorView* tensor : tensors)
+    result.push_back({tensor->name, bytes::dtype_name(tensor->dtype), tensor->shape});
   return result;
-}
-
-// One line for the tensors that differ only in their layer.
-std::string tensor_table(const Tensors& tensors) {
-  struct Row {
-    std::string name, type, shape;
-    std::size_t count = 0;
-  };
-  std::vector<Row> rows;
-  std::map<std::string, std::size_t> known;
-  for (const bytes::TensorView* tensor : tensors) {
-    Row row{plain(family(tensor->name)), std::string(bytes::dtype_name(tensor->dtype)),
-            bytes::shape_text(tensor->shape), 0};
-    const auto [at, added] = known.emplace(row.name + row.type + row.shape, rows.size());
-    if (added) rows.push_back(std::move(row));
-    ++rows[at->second].count;
-  }
-  std::size_t width = 0;
-  for (const Row& row : rows) width = std::max(width, row.name.size());
-  std::string text;
-  for (const Row& row : rows) {
-    text += "  " + padded(row.name, width + 2) + padded(row.type, 6) + padded(row.shape, 18) +
-            (row.count > 1 ? "x " + std::to_string(row.count) : "") + "\n";
-  }
-  return text;
 }
 
 void check_values(const Tensors& tensors, int threads, Inspection& inspection) {
@@ -175,37 +132,8 @@ void check_tensors(const model::ModelConfig& config, const bytes::TensorStore& s
   }
 }
 
-std::string label_names(const std::vector<std::string>& names) {
-  std::string text;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + std::to_string(i) + " " + plain(names[i]);
-  }
-  return names.empty() ? "not named, the official ones apply" : text;
-}
-
-void describe_config(const model::ModelConfig& c, Inspection& inspection) {
-  std::string& facts = inspection.facts;
-  facts += fact("kind", c.guard ? "Stream (Qwen3ForGuardModel): a verdict at every token"
-                                : "causal LM (Qwen3ForCausalLM): a Gen guard writes its verdict");
-  facts +=
-      fact("shape", std::to_string(c.layers) + " layers, hidden " + std::to_string(c.hidden_size) +
-                        ", intermediate " + std::to_string(c.intermediate_size) + ", " +
-                        std::to_string(c.heads) + " heads (" + std::to_string(c.kv_heads) +
-                        " for keys and values) of " + std::to_string(c.head_dim));
-  facts +=
-      fact("vocabulary", std::to_string(c.vocabulary_size) +
-                             (c.tied_embeddings ? ", embeddings tied" : ", embeddings untied"));
-  facts += fact("positions", std::to_string(c.max_positions));
-  if (!c.guard) return;
-  facts += fact("prompt risks", label_names(c.guard->query_risk_names));
-  facts += fact("  categories", label_names(c.guard->query_category_names));
-  facts += fact("answer risks", label_names(c.guard->response_risk_names));
-  facts += fact("  categories", label_names(c.guard->response_category_names));
-}
-
-void describe_tokenizer(const std::filesystem::path& directory, const model::ModelConfig* config,
-                        Inspection& inspection) {
-  const auto tokenizer = tokens::Tokenizer::load(directory);
+void describe_tokenizer(const Result<std::shared_ptr<const tokens::Tokenizer>>& tokenizer,
+                        const model::ModelConfig* config, Inspection& inspection) {
   if (!tokenizer.ok()) {
     inspection.problems.push_back("tokenizer: " + plain(tokenizer.error().message));
     return;
@@ -275,7 +203,88 @@ void check_loading(const std::filesystem::path& directory, Inspection& inspectio
   }
 }
 
+std::string value_text(const bytes::GgufEntry& entry) {
+  if (entry.is_array) return entry.type_text();
+  if (const auto text = entry.as<std::string_view>(); text.ok())
+    return plain(text->substr(0, 100)) + (text->size() > 100 ? " ..." : "");
+  if (const auto flag = entry.as<bool>(); flag.ok()) return *flag ? "true" : "false";
+  if (const auto number = entry.as<std::int64_t>(); number.ok()) return std::to_string(*number);
+  if (const auto number = entry.as<double>(); number.ok()) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.9g", *number);
+    return text;
+  }
+  return entry.type_text();
+}
+
+void check_gguf_values(const bytes::GgufFile& file, Inspection& inspection) {
+  for (const bytes::GgufTensor& tensor : file.tensors()) {
+    const auto columns = static_cast<std::size_t>(tensor.shape.back());
+    const model::StoredMatrix matrix = {
+        tensor.type, tensor.data, static_cast<std::size_t>(tensor.elements()) / columns, columns};
+    std::vector<float> row(columns);
+    for (std::size_t r = 0; r < matrix.rows; ++r) {
+      const Status status = matrix.widen(r, row);
+      if (status.ok() &&
+          std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); }))
+        continue;
+      inspection.problems.push_back(
+          "tensor " + plain(tensor.name) + ", row " + std::to_string(r) + ": " +
+          (status.ok() ? "holds NaN or infinity" : plain(status.error().message)));
+      break;
+    }
+  }
+}
+
 }  // namespace
+
+Result<Inspection> inspect_gguf(const std::filesystem::path& file, bool read_values) {
+  Inspection inspection;
+  const auto opened = bytes::GgufFile::open(file);
+  if (!opened.ok()) {
+    const ErrorCode code = opened.error().code;
+    if (code == ErrorCode::kNotFound || code == ErrorCode::kIo) return opened.error();
+    inspection.problems.push_back(plain(opened.error().message));
+    return inspection;
+  }
+  inspection.facts += fact("format", "GGUF version " + std::to_string(opened->version()));
+  const auto config = model::gguf_config(*opened);
+  if (config.ok()) {
+    inspection.facts += config_facts(*config);
+  } else {
+    inspection.problems.push_back(plain(config.error().message));
+  }
+  describe_tokenizer(tokens::Tokenizer::from_gguf(*opened), config.ok() ? &*config : nullptr,
+                     inspection);
+  std::set<std::string> expected;
+  if (config.ok()) {
+    for (const ExpectedTensor& tensor : expected_tensors(*config)) {
+      expected.insert(model::gguf_tensor_name(tensor.name));
+      if (opened->find(model::gguf_tensor_name(tensor.name)) == nullptr)
+        inspection.problems.push_back("tensor " + model::gguf_tensor_name(tensor.name) +
+                                      " is missing");
+    }
+  }
+  std::uint64_t parameters = 0, stored = 0;
+  std::vector<TensorLine> table;
+  for (const bytes::GgufTensor& tensor : opened->tensors()) {
+    parameters += static_cast<std::uint64_t>(tensor.elements());
+    stored += tensor.data.size();
+    table.push_back({tensor.name, bytes::ggml_type_name(tensor.type), tensor.shape});
+    if (config.ok() && !expected.contains(std::string(tensor.name)))
+      inspection.notes.push_back("tensor " + plain(tensor.name) + " is not used");
+  }
+  inspection.facts +=
+      fact("parameters", std::to_string(parameters) + " in " + std::to_string(table.size()) +
+                             " tensors (" + bytes::byte_count(stored) + ")");
+  if (read_values) check_gguf_values(*opened, inspection);
+  if (inspection.problems.empty()) check_loading(file, inspection);
+  inspection.facts += "metadata\n";
+  for (const bytes::GgufEntry& entry : opened->metadata())
+    inspection.facts += "  " + plain(entry.key) + " = " + value_text(entry) + "\n";
+  inspection.facts += "tensors\n" + tensor_table(table);
+  return inspection;
+}
 
 Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bool read_values,
                                       int threads) {
@@ -289,11 +298,12 @@ Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bo
   describe_files(directory, inspection);
   const auto config = model::load_config(directory);
   if (config.ok()) {
-    describe_config(*config, inspection);
+    inspection.facts += config_facts(*config);
   } else {
     inspection.problems.push_back(plain(config.error().message));
   }
-  describe_tokenizer(directory, config.ok() ? &*config : nullptr, inspection);
+  describe_tokenizer(tokens::Tokenizer::load(directory), config.ok() ? &*config : nullptr,
+                     inspection);
   const auto store = bytes::TensorStore::open(directory);
   if (!store.ok()) {
     inspection.problems.push_back(plain(store.error().message));
@@ -305,7 +315,7 @@ Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bo
     check_tensors(*config, *store, inspection);
     if (inspection.problems.size() == before) check_loading(directory, inspection);
   }
-  inspection.facts += "tensors\n" + tensor_table(store->tensors());
+  inspection.facts += "tensors\n" + tensor_table(lines(store->tensors()));
   return inspection;
 }
 
@@ -327,7 +337,7 @@ Result<Inspection> inspect_safetensors(const std::filesystem::path& file, bool r
   }
   inspection.facts += fact("parameters", parameters_text(tensors));
   if (read_values) check_values(tensors, threads, inspection);
-  inspection.facts += "tensors\n" + tensor_table(tensors);
+  inspection.facts += "tensors\n" + tensor_table(lines(tensors));
   return inspection;
 }
 

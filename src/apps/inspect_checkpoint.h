@@ -24,4 +24,7 @@ Result<Inspection> inspect_checkpoint(const std::filesystem::path& directory, bo
 Result<Inspection> inspect_safetensors(const std::filesystem::path& file, bool read_values,
                                        int threads);
 
+/// A model in one GGUF file, its tokenizer included.
+Result<Inspection> inspect_gguf(const std::filesystem::path& file, bool read_values);
+
 }  // namespace qwen3guard::apps

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
       "  qwen3guard moderate --prompt 'How do I whittle a spoon?'\n"
       "  qwen3guard moderate chats.jsonl --output verdicts.jsonl\n"
       "  qwen3guard inspect DIR\n"
+      "  qwen3guard quantize DIR FILE.gguf --bits 8\n"
       "`qwen3guard SUBCOMMAND --help` has the options. Exit status: 0 done, 1 some conversations "
       "could not\n"
       "be judged (inspect: problems found), 2 could not run.");
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   apps::add_stream(app, status);
   apps::add_inspect(app, status);
   apps::add_evaluate(app, status);
+  apps::add_quantize(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

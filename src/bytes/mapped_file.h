@@ -32,4 +32,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Gives the whole pages of a part of a mapped file back to the system: for bytes that were copied
+/// elsewhere. They stay readable, from the file again.
+void release_pages(std::span<const std::byte> mapped);
+
 }  // namespace qwen3guard::bytes

@@ -64,7 +64,7 @@ class GenReading {
     const auto end_of_text = loaded_->tokenizer()->added_token("<|endoftext|>");
     Ids written;
     while (written.size() < max_tokens) {
-      loaded_->model().lm_logits(state_.hidden, loaded_->pool(), logits);
+      QG_CHECK_OK(loaded_->model().lm_logits(state_.hidden, loaded_->pool(), logits));
       const auto next = static_cast<tokens::TokenId>(
           std::max_element(logits.begin(), logits.end()) - logits.begin());
       if (next == loaded_->turn_end() || next == end_of_text) break;

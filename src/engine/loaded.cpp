@@ -10,7 +10,7 @@
 
 namespace qwen3guard::engine {
 
-Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& directory,
+Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& path,
                                                    const GuardOptions& options) {
   if (options.threads < 0) {
     return Error{ErrorCode::kInvalidArgument,
@@ -19,15 +19,17 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
   }
   std::shared_ptr<Loaded> loaded(new Loaded());
   loaded->options_ = options;
-  QG_TRY(loaded->model_, model::Model::load(directory, {.weights = options.weights}));
-  QG_TRY(loaded->tokenizer_, tokens::Tokenizer::load(directory));
+  QG_TRY(loaded->model_, model::Model::load(path, {.weights = options.weights}));
+  const bytes::GgufFile* gguf = loaded->model_->checkpoint().gguf();
+  QG_TRY(loaded->tokenizer_,
+         gguf != nullptr ? tokens::Tokenizer::from_gguf(*gguf) : tokens::Tokenizer::load(path));
   const model::ModelConfig& config = loaded->model_->config();
   if (config.guard) {
     QG_TRY(loaded->heads_, heads::StreamHeads::load(loaded->model_));
   }
   if (loaded->tokenizer_->vocabulary_size() > config.vocabulary_size) {
     return Error{ErrorCode::kCorruptFile,
-                 directory.string() + ": the tokenizer has " +
+                 path.string() + ": the tokenizer has " +
                      std::to_string(loaded->tokenizer_->vocabulary_size()) +
                      " tokens, the model embeds only " + std::to_string(config.vocabulary_size) +
                      "; tokenizer.json and weights do not belong together"};
@@ -35,7 +37,7 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
   // Here, not at the first conversation that needs one: without <think> a Stream model could judge
   // a prompt and then not its answer, a Gen model nothing.
   if (Status status = tokens::check_control_tokens(*loaded->tokenizer_); !status.ok()) {
-    return std::move(status).error().with_context(bytes::quote_path(directory));
+    return std::move(status).error().with_context(bytes::quote_path(path));
   }
   loaded->turn_end_ = *loaded->tokenizer_->added_token(tokens::kTurnEnd);
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());

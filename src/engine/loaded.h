@@ -21,7 +21,7 @@ class Loaded {
  public:
   /// Errors: those of the readers; kCorruptFile and kUnsupported for a tokenizer that does not fit
   /// the model or lacks a control token of the chat template.
-  static Result<std::shared_ptr<const Loaded>> load(const std::filesystem::path& directory,
+  static Result<std::shared_ptr<const Loaded>> load(const std::filesystem::path& path,
                                                     const GuardOptions& options);
 
   const GuardOptions& options() const { return options_; }

@@ -43,7 +43,7 @@ class TrieWalk {
     QG_CHECK_OK(
         read_tokens(model_, std::span(path).subspan(read, depth - read), state, workspace_, pool_));
     std::vector<float> logits(children.size());
-    model_.lm_logits(state.hidden, children, logits);
+    QG_CHECK_OK(model_.lm_logits(state.hidden, children, logits));
     if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
       return Error{ErrorCode::kNonFinite,
                    "the LM head produced NaN or infinity: its weights are broken"};

@@ -35,18 +35,18 @@ StreamHeads::StreamHeads(std::shared_ptr<const model::Model> model, Pair query, 
 Result<StreamHeads::Pair> StreamHeads::load_pair(const model::Model& model,
                                                  const std::string& prefix,
                                                  std::size_t categories) {
-  const bytes::TensorStore& store = model.tensors();
+  const model::Checkpoint& checkpoint = model.checkpoint();
   const std::size_t hidden = model.config().hidden_size;
   Pair pair;
-  QG_TRY(pair.pre, model::find_matrix(store, prefix + "risk_level_category_pre.weight",
+  QG_TRY(pair.pre, checkpoint.find_matrix(prefix + "risk_level_category_pre.weight",
                                       model.config().guard->inner_size, hidden));
   const std::size_t inner = pair.pre.rows;
   QG_TRY(pair.norm,
-         model::find_vector(store, prefix + "risk_level_category_layernorm.weight", inner));
+         checkpoint.find_vector(prefix + "risk_level_category_layernorm.weight", inner));
   QG_TRY(pair.risk,
-         model::find_matrix(store, prefix + "risk_level_head.weight", kRiskCount, inner));
+         checkpoint.find_matrix(prefix + "risk_level_head.weight", kRiskCount, inner));
   QG_TRY(pair.category,
-         model::find_matrix(store, prefix + "category_head.weight", categories, inner));
+         checkpoint.find_matrix(prefix + "category_head.weight", categories, inner));
   return pair;
 }
 

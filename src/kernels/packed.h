@@ -41,28 +41,11 @@ struct PackedMatrix {
   std::size_t scale_count() const { return tiles() * blocks() * kTileRows; }
 };
 
-/// One row of weights as GGUF's Q8_0 and Q4_0 have it; the input of packing.
-struct Q8Block {
-  std::uint16_t scale;  // half float
-  std::int8_t values[kBlockColumns];
-};
-struct Q4Block {
-  std::uint16_t scale;
-  std::uint8_t values[kBlockColumns / 2];  // column c low, column c + 16 high; 0 … 15 for -8 … 7
-};
-static_assert(sizeof(Q8Block) == 34 && sizeof(Q4Block) == 18);
-
-/// Puts row `row` where `matrix` expects it. `values` and `scales` are the memory that the matrix
-/// views; `blocks` has matrix.blocks() entries.
-void pack_row(const PackedMatrix& matrix, std::size_t row, const Q8Block* blocks,
+/// Puts row `row` where `matrix` expects it. `blocks` is the row as GGUF's Q8_0 or Q4_0 has it,
+/// whichever matrix.type means; `values` and `scales` are the memory that the matrix views. False,
+/// with nothing written, when a scale is not finite.
+bool pack_row(const PackedMatrix& matrix, std::size_t row, std::span<const std::byte> blocks,
               std::uint8_t* values, std::uint16_t* scales);
-void pack_row(const PackedMatrix& matrix, std::size_t row, const Q4Block* blocks,
-              std::uint8_t* values, std::uint16_t* scales);
-
-/// Quantizes one row of weights [columns] as GGUF's Q8_0 and Q4_0 do and packs it. False, with
-/// nothing written, when a weight is not finite or a scale does not fit a half float.
-bool quantize_weights(const PackedMatrix& matrix, std::size_t row, const float* weights,
-                      std::uint8_t* values, std::uint16_t* scales);
 
 /// The integer at column `c` of row `lane` in one block of a tile.
 inline int packed_value(const PackedMatrix& matrix, const std::uint8_t* block, std::size_t c,

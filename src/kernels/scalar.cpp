@@ -39,7 +39,7 @@ void put(CacheType type, float value, std::byte* block, std::size_t i) {
   if (type == CacheType::kF32) {
     std::memcpy(block + 4 * i, &value, 4);
   } else {
-    const std::uint16_t half = narrow_f16(value);
+    const std::uint16_t half = f16_from_float(value);
     std::memcpy(block + 2 * i, &half, 2);
   }
 }
@@ -118,7 +118,7 @@ void matmul_packed(const PackedMatrix& weights, std::size_t tile_begin, std::siz
         std::int32_t sum = 0;
         for (std::size_t c = 0; c < kBlockColumns; ++c)
           sum += packed_value(weights, block, c, lane) * values[c];
-        const float scale = widen_f16(weights.tile_scales(tile)[b * kTileRows + lane]);
+        const float scale = float_from_f16(weights.tile_scales(tile)[b * kTileRows + lane]);
         total = std::fma(static_cast<float>(sum) * scale, x.scales[t * blocks + b], total);
       }
       out[t * out_stride + r] = total;

@@ -132,7 +132,7 @@ void store_kv(CacheType type, const float* key, const float* value, std::size_t 
         std::memcpy(to + 2 * (i + k) * step, halves + k, 2);
     }
     for (; i < n; ++i) {
-      const std::uint16_t half = narrow_f16(from[i]);
+      const std::uint16_t half = f16_from_float(from[i]);
       std::memcpy(to + 2 * i * step, &half, 2);
     }
   };

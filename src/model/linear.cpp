@@ -5,6 +5,7 @@
 #include "base/aligned_memory.h"
 #include "base/check.h"
 #include "base/try.h"
+#include "bytes/mapped_file.h"
 
 namespace qwen3guard::model {
 namespace {
@@ -33,18 +34,30 @@ void Quantized::assign(const kernels::Kernels& kernels, const float* x, std::siz
   rows_ = {values_.data(), scales_.data(), bias_q8_.data(), bias_q4_.data(), columns};
 }
 
-Linear::Linear(std::vector<kernels::Matrix> parts)
-    : columns_(parts.front().columns), parts_(std::move(parts)) {
-  for (const auto& part : parts_) {
-    QG_CHECK(part.columns == columns_);
-    rows_ += part.rows;
+Result<Linear> Linear::create(const std::vector<StoredMatrix>& parts, WeightFormat format) {
+  const auto all = [&](const auto& property) {
+    return std::all_of(parts.begin(), parts.end(), property);
+  };
+  for (const auto& part : parts) QG_CHECK(part.columns == parts.front().columns);
+  if (format == WeightFormat::kStored && all([](const auto& p) { return p.is_float(); })) {
+    Linear linear;
+    linear.columns_ = parts.front().columns;
+    for (const auto& part : parts) {
+      linear.parts_.push_back(part.matrix());
+      linear.rows_ += part.rows;
+    }
+    return linear;
   }
+  const bool four_bits = format == WeightFormat::kQ4 ||
+                         (format == WeightFormat::kStored &&
+                          all([](const auto& p) { return p.type == bytes::GgmlType::kQ4_0; }));
+  return pack(parts, four_bits ? kernels::PackedType::kQ4 : kernels::PackedType::kQ8);
 }
 
-Result<Linear> Linear::quantize(const std::vector<kernels::Matrix>& parts,
-                                kernels::PackedType type) {
-  Linear linear(parts);
-  linear.parts_.clear();
+Result<Linear> Linear::pack(const std::vector<StoredMatrix>& parts, kernels::PackedType type) {
+  Linear linear;
+  linear.columns_ = parts.front().columns;
+  for (const auto& part : parts) linear.rows_ += part.rows;
   if (linear.columns_ % kernels::kBlockColumns != 0) {
     return Error{ErrorCode::kUnsupported, "a projection reads " + std::to_string(linear.columns_) +
                                               " values; quantized weights need a multiple of " +
@@ -60,24 +73,34 @@ Result<Linear> Linear::quantize(const std::vector<kernels::Matrix>& parts,
   packed.values = values;
   packed.scales = scales;
 
+  const auto target =
+      type == kernels::PackedType::kQ8 ? bytes::GgmlType::kQ8_0 : bytes::GgmlType::kQ4_0;
   std::vector<float> row(linear.columns_);
+  std::vector<std::byte> blocks(
+      static_cast<std::size_t>(bytes::row_bytes(target, linear.columns_)));
   std::size_t at = 0;
   for (const auto& part : parts) {
     for (std::size_t r = 0; r < part.rows; ++r, ++at) {
-      kernels::widen_row(part.row(r), part.type, part.columns, row.data());
-      if (!kernels::quantize_weights(packed, at, row.data(), values, scales)) {
-        return Error{ErrorCode::kNonFinite,
-                     "a weight is NaN, infinite or too large for a half-float scale; check the "
-                     "checkpoint with `qwen3guard inspect`"};
+      std::span<const std::byte> packable = part.row(r);
+      if (part.type != target) {
+        QG_CHECK_OK(part.widen(r, row));
+        QG_CHECK_OK(bytes::quantize_row(target, row, blocks));
+        packable = blocks;
+      }
+      if (!kernels::pack_row(packed, at, packable, values, scales)) {
+        return Error{ErrorCode::kNonFinite, "row " + std::to_string(r) +
+                                                " has a scale that is NaN or infinite; check the "
+                                                "file with `qwen3guard inspect`"};
       }
     }
+    bytes::release_pages(part.data);
   }
   return linear;
 }
 
 void Linear::multiply(const kernels::Kernels& kernels, const float* x, std::size_t tokens,
                       float* out, Quantized& scratch, base::ThreadPool& pool) const {
-  if (parts_.empty()) {
+  if (packed()) {
     scratch.assign(kernels, x, tokens, columns_, pool);
     pool.parallel_for(packed_.tiles(), kTileGrain, [&](std::size_t begin, std::size_t end) {
       kernels.matmul_packed(packed_, begin, end, scratch.rows(), tokens, out, rows_);

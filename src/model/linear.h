@@ -7,7 +7,9 @@
 
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "model/stored_matrix.h"
 #include "qwen3guard/result.h"
+#include "qwen3guard/weight_format.h"
 
 namespace qwen3guard::model {
 
@@ -30,13 +32,14 @@ class Quantized {
 class Linear {
  public:
   Linear() = default;
-  /// Views into the mapped checkpoint. REQUIRES: parts non-empty, of the same columns.
-  explicit Linear(std::vector<kernels::Matrix> parts);
-  /// The same rows quantized, in memory of their own. Errors: kUnsupported (columns not a multiple
-  /// of 32), kNonFinite.
-  static Result<Linear> quantize(const std::vector<kernels::Matrix>& parts,
-                                 kernels::PackedType type);
+  /// kStored: floats stay views into the mapped checkpoint; block formats are repacked, Q8_0 and
+  /// Q4_0 without loss, all others (and a mixture) as 8 bits. kQ8, kQ4: quantized to that, from
+  /// whatever is stored. What is packed has memory of its own, and the mapped pages it came from
+  /// are given back. REQUIRES: parts non-empty, of the same columns. Errors: kUnsupported (columns
+  /// not a multiple of 32, a block format that we cannot widen), kNonFinite.
+  static Result<Linear> create(const std::vector<StoredMatrix>& parts, WeightFormat format);
 
+  bool packed() const { return parts_.empty(); }
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
 
@@ -46,6 +49,8 @@ class Linear {
                 Quantized& scratch, base::ThreadPool& pool) const;
 
  private:
+  static Result<Linear> pack(const std::vector<StoredMatrix>& parts, kernels::PackedType type);
+
   std::size_t rows_ = 0;
   std::size_t columns_ = 0;
   std::vector<kernels::Matrix> parts_;  // as stored, or

@@ -5,9 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "bytes/safetensors.h"
-#include "kernels/kernels.h"
-#include "model/config.h"
+#include "model/checkpoint.h"
 #include "model/linear.h"
 #include "qwen3guard/result.h"
 #include "qwen3guard/weight_format.h"
@@ -27,22 +25,14 @@ struct LayerWeights {
 };
 
 struct Weights {
-  kernels::Matrix embeddings;  // [vocabulary, hidden]
+  StoredMatrix embeddings;  // [vocabulary, hidden]
   std::vector<LayerWeights> layers;
   std::vector<float> final_norm;  // [hidden]
-  kernels::Matrix lm_head;        // [vocabulary, hidden]; a Stream model has none (no data)
+  StoredMatrix lm_head;           // [vocabulary, hidden]; empty in a Stream model
+  bool packed = false;            // some projection is quantized
 };
 
-/// A matrix of the store, its shape checked against [rows, columns] (0 rows: any). Errors:
-/// kNotFound, kCorruptFile (shape), kUnsupported (dtype other than BF16, F16, F32).
-Result<kernels::Matrix> find_matrix(const bytes::TensorStore& store, const std::string& name,
-                                    std::size_t rows, std::size_t columns);
-/// A vector of the store as fp32.
-Result<std::vector<float>> find_vector(const bytes::TensorStore& store, const std::string& name,
-                                       std::size_t size);
-
-/// REQUIRES: `store` outlives the result. Errors: those of find_matrix and Linear::quantize.
-Result<Weights> find_weights(const bytes::TensorStore& store, const ModelConfig& config,
-                             WeightFormat format);
+/// REQUIRES: `checkpoint` outlives the result. Errors: those of Checkpoint and Linear::create.
+Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format);
 
 }  // namespace qwen3guard::model

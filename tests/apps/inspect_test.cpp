@@ -121,9 +121,9 @@ TEST(ExpectedTensors, AreThoseOfTheLoaders) {
     std::set<std::string> expected, found;
     for (const ExpectedTensor& tensor : expected_tensors((*loaded)->config())) {
       expected.insert(tensor.name);
-      EXPECT_NE((*loaded)->tensors().find(tensor.name), nullptr) << name << " " << tensor.name;
+      EXPECT_NE((*loaded)->checkpoint().safetensors()->find(tensor.name), nullptr) << name << " " << tensor.name;
     }
-    for (const auto* tensor : (*loaded)->tensors().tensors())
+    for (const auto* tensor : (*loaded)->checkpoint().safetensors()->tensors())
       found.insert(std::string(tensor->name));
     if ((*loaded)->config().tied_embeddings) found.erase("lm_head.weight");
     EXPECT_EQ(expected, found) << name;

@@ -137,7 +137,9 @@ CacheBlock fill(const Kernels& kernels, CacheType type, std::size_t used, std::s
     kernels.store_kv(type, &numbers[2 * j * n], &numbers[(2 * j + 1) * n], n, j, block.keys.data(),
                      block.values.data());
   }
-  const auto kept = [&](float v) { return type == CacheType::kF32 ? v : widen_f16(narrow_f16(v)); };
+  const auto kept = [&](float v) {
+    return type == CacheType::kF32 ? v : float_from_f16(f16_from_float(v));
+  };
   for (std::size_t j = 0; j < used; ++j) {
     for (std::size_t i = 0; i < n; ++i) {
       block.key_rows.push_back(kept(numbers[2 * j * n + i]));
@@ -267,19 +269,19 @@ TEST(Widen, HalfPrecisionSpecialValues) {
 TEST(Narrow, RoundsToTheNearestHalfAndBack) {
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     const auto half = static_cast<std::uint16_t>(bits);
-    const float value = widen_f16(half);
+    const float value = float_from_f16(half);
     if (std::isnan(value)) {
-      EXPECT_TRUE(std::isnan(widen_f16(narrow_f16(value))));
+      EXPECT_TRUE(std::isnan(float_from_f16(f16_from_float(value))));
     } else {
-      ASSERT_EQ(narrow_f16(value), half) << bits;
+      ASSERT_EQ(f16_from_float(value), half) << bits;
       if ((bits & 0x7fff) < 0x7bff) {  // halfway to the next: ties go to the even one
-        const float next = widen_f16(static_cast<std::uint16_t>(bits + 1));
-        ASSERT_EQ(narrow_f16((value + next) / 2), bits % 2 == 0 ? bits : bits + 1) << bits;
+        const float next = float_from_f16(static_cast<std::uint16_t>(bits + 1));
+        ASSERT_EQ(f16_from_float((value + next) / 2), bits % 2 == 0 ? bits : bits + 1) << bits;
       }
     }
   }
-  EXPECT_EQ(narrow_f16(65519.0f), 0x7bff);
-  EXPECT_EQ(narrow_f16(-65520.0f), 0xfc00);
+  EXPECT_EQ(f16_from_float(65519.0f), 0x7bff);
+  EXPECT_EQ(f16_from_float(-65520.0f), 0xfc00);
 }
 
 TEST(Rope, RotatesPairsByTheAngleOfTheirFrequency) {

@@ -49,6 +49,9 @@ struct Packed {
   PackedMatrix matrix;
 };
 
+// Of one block as GGUF stores it.
+std::size_t block_bytes(PackedType type) { return type == PackedType::kQ8 ? 34 : 18; }
+
 class PackedTest : public testing::TestWithParam<const Kernels*> {
  protected:
   std::vector<float> random(std::size_t n) {
@@ -66,26 +69,16 @@ class PackedTest : public testing::TestWithParam<const Kernels*> {
     packed.matrix.values = packed.values.data();
     packed.matrix.scales = packed.scales.data();
     std::uniform_int_distribution<int> byte(0, 255);
-    // Half floats between 2^-6 and 2^-4: any mantissa, a small exponent.
-    const auto scale = [&] {
-      return static_cast<std::uint16_t>(0x2400 + 4 * byte(generator_) + byte(generator_));
-    };
+    std::vector<std::byte> blocks(packed.matrix.blocks() * block_bytes(type));
     for (std::size_t r = 0; r < rows; ++r) {
-      std::vector<Q8Block> q8(packed.matrix.blocks());
-      std::vector<Q4Block> q4(packed.matrix.blocks());
-      for (auto& block : q8) {
-        block.scale = scale();
-        for (auto& v : block.values) v = static_cast<std::int8_t>(byte(generator_) - 128);
+      for (auto& b : blocks) b = static_cast<std::byte>(byte(generator_));
+      for (std::size_t b = 0; b < blocks.size(); b += block_bytes(type)) {
+        // A half float between 2^-6 and 2^-4: any mantissa, a small exponent.
+        const int scale = 0x2400 + 4 * byte(generator_) + byte(generator_);
+        blocks[b] = static_cast<std::byte>(scale & 255);
+        blocks[b + 1] = static_cast<std::byte>(scale >> 8);
       }
-      for (auto& block : q4) {
-        block.scale = scale();
-        for (auto& v : block.values) v = static_cast<std::uint8_t>(byte(generator_));
-      }
-      if (type == PackedType::kQ8) {
-        pack_row(packed.matrix, r, q8.data(), packed.values.data(), packed.scales.data());
-      } else {
-        pack_row(packed.matrix, r, q4.data(), packed.values.data(), packed.scales.data());
-      }
+      EXPECT_TRUE(pack_row(packed.matrix, r, blocks, packed.values.data(), packed.scales.data()));
     }
     return packed;
   }
@@ -185,11 +178,7 @@ TEST_P(PackedTest, NaNAndInfinityAreNeverHidden) {
 INSTANTIATE_TEST_SUITE_P(AllSets, PackedTest, testing::ValuesIn(tables()),
                          [](const auto& param) { return std::string(param.param->name); });
 
-TEST(Pack, KeepsEveryValue) {
-  Q8Block q8{0x3c00, {}};
-  Q4Block q4{0xc000, {}};
-  for (int c = 0; c < 32; ++c) q8.values[c] = static_cast<std::int8_t>(c * 8 - 127);
-  for (int c = 0; c < 16; ++c) q4.values[c] = static_cast<std::uint8_t>(c | (15 - c) << 4);
+TEST(Pack, KeepsEveryValueAndRefusesScalesThatAreNotFinite) {
   for (const PackedType type : {PackedType::kQ8, PackedType::kQ4}) {
     Packed packed;
     packed.matrix = {type, 20, 32, nullptr, nullptr};
@@ -197,18 +186,35 @@ TEST(Pack, KeepsEveryValue) {
     packed.scales.resize(packed.matrix.scale_count());
     packed.matrix.values = packed.values.data();
     packed.matrix.scales = packed.scales.data();
+    std::vector<std::byte> block(block_bytes(type));
+    const auto set_scale = [&](std::uint16_t half) {
+      block[0] = static_cast<std::byte>(half & 255);
+      block[1] = static_cast<std::byte>(half >> 8);
+    };
+    const auto pack = [&] {
+      return pack_row(packed.matrix, 17, block, packed.values.data(), packed.scales.data());
+    };
     std::vector<float> row(32);
+    set_scale(0xc000);  // -2
     if (type == PackedType::kQ8) {
-      pack_row(packed.matrix, 17, &q8, packed.values.data(), packed.scales.data());
+      for (int c = 0; c < 32; ++c)
+        block[static_cast<std::size_t>(2 + c)] = static_cast<std::byte>(c * 8 - 127);
+      ASSERT_TRUE(pack());
       unpack_row(packed.matrix, 17, row.data());
-      for (int c = 0; c < 32; ++c) EXPECT_EQ(row[static_cast<std::size_t>(c)], c * 8 - 127);
+      for (int c = 0; c < 32; ++c) EXPECT_EQ(row[static_cast<std::size_t>(c)], -2 * (c * 8 - 127));
     } else {
-      pack_row(packed.matrix, 17, &q4, packed.values.data(), packed.scales.data());
+      for (int c = 0; c < 16; ++c)
+        block[static_cast<std::size_t>(2 + c)] = static_cast<std::byte>(c | (15 - c) << 4);
+      ASSERT_TRUE(pack());
       unpack_row(packed.matrix, 17, row.data());
       for (int c = 0; c < 16; ++c) {
         EXPECT_EQ(row[static_cast<std::size_t>(c)], -2 * (c - 8));
         EXPECT_EQ(row[static_cast<std::size_t>(c + 16)], -2 * (15 - c - 8));
       }
+    }
+    for (const int bad : {0x7c00, 0xfc00, 0x7e01}) {
+      set_scale(static_cast<std::uint16_t>(bad));
+      EXPECT_FALSE(pack());
     }
   }
 }
