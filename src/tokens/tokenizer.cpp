@@ -8,6 +8,7 @@
 #include "tokens/bpe_tokenizer.h"
 #include "tokens/nfc.h"
 #include "tokens/pretokenize.h"
+#include "tokens/tokenizer_gguf.h"
 #include "tokens/utf8.h"
 
 namespace qwen3guard::tokens {
@@ -87,6 +88,13 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::parse(std::string_view token
   QG_TRY(TokenizerSpec spec, parse_tokenizer_json(tokenizer_json));
   QG_TRY(auto tokenizer, BpeTokenizer::create(std::move(spec)));
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
+}
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const bytes::GgufFile& file) {
+  QG_TRY(TokenizerSpec spec, parse_gguf_tokenizer(file));
+  auto tokenizer = BpeTokenizer::create(std::move(spec));
+  if (!tokenizer.ok()) return std::move(tokenizer).error().with_context("tokenizer.ggml");
+  return std::shared_ptr<const Tokenizer>(std::move(tokenizer).value());
 }
 
 Result<std::shared_ptr<const BpeTokenizer>> BpeTokenizer::create(TokenizerSpec spec) {

@@ -14,6 +14,10 @@
 
 #include "qwen3guard/result.h"
 
+namespace qwen3guard::bytes {
+class GgufFile;
+}
+
 namespace qwen3guard::tokens {
 
 using TokenId = std::int32_t;
@@ -50,6 +54,9 @@ class Tokenizer {
   static Result<std::shared_ptr<const Tokenizer>> load(const std::filesystem::path& directory);
   /// From the bytes of a tokenizer.json.
   static Result<std::shared_ptr<const Tokenizer>> parse(std::string_view tokenizer_json);
+  /// From a GGUF file's metadata; `file` need not outlive it. Errors: kNotFound (a key),
+  /// kCorruptFile, kUnsupported (another kind of tokenizer), kTooLong.
+  static Result<std::shared_ptr<const Tokenizer>> from_gguf(const bytes::GgufFile& file);
 
   virtual ~Tokenizer() = default;
 

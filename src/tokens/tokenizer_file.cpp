@@ -3,15 +3,14 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <fstream>
-#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "base/try.h"
 #include "bytes/quote.h"
+#include "tokens/byte_level.h"
 #include "tokens/pretokenize.h"
 #include "tokens/utf8.h"
 
@@ -25,12 +24,6 @@ using Lookup = simdjson::simdjson_result<element>;
 Lookup found(element value) { return Lookup(std::move(value)); }
 
 Error corrupt(std::string message) { return {ErrorCode::kCorruptFile, std::move(message)}; }
-
-Error expected(std::string_view where, std::string_view what, std::string_view found) {
-  return {ErrorCode::kUnsupported, std::string(where) + ": expected " + std::string(what) +
-                                       " (a Qwen2 or Qwen3 tokenizer), found " +
-                                       std::string(found)};
-}
 
 /// A short rendering of a value for error messages.
 std::string describe(const Lookup& value) {
@@ -55,37 +48,9 @@ bool is_flag(const Lookup& value, bool flag, bool if_absent) {
   return value.get(actual) == simdjson::SUCCESS && actual == flag;
 }
 
-/// The printable stand-ins that byte-level tokenizers write for bytes: printable Latin-1 characters
-/// are themselves, the other bytes follow from U+0100 on.
-class ByteAlphabet {
- public:
-  ByteAlphabet() {
-    byte_.fill(-1);
-    int next = 256;
-    for (int b = 0; b < 256; ++b) {
-      const bool printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-      byte_[static_cast<std::size_t>(printable ? b : next++)] = b;
-    }
-  }
-  /// The bytes that `spelled` stands for; nothing if it holds a character outside the alphabet.
-  std::optional<std::string> bytes(std::string_view spelled) const {
-    std::string out;
-    out.reserve(spelled.size());
-    for (const char* p = spelled.data(); p < spelled.data() + spelled.size();) {
-      const char32_t code = decode_utf8(p);
-      if (code >= byte_.size() || byte_[code] < 0) return std::nullopt;
-      out.push_back(static_cast<char>(byte_[code]));
-    }
-    return out;
-  }
-
- private:
-  std::array<int, 256 + 68> byte_{};
-};
-
 Status check_normalizer(element root) {
   if (is_text(root["normalizer"]["type"], "NFC")) return {};
-  return expected("normalizer", R"({"type":"NFC"})", describe(root["normalizer"]));
+  return foreign_tokenizer("normalizer", R"({"type":"NFC"})", describe(root["normalizer"]));
 }
 
 Status check_pre_tokenizer(element root) {
@@ -93,43 +58,43 @@ Status check_pre_tokenizer(element root) {
   simdjson::dom::array steps;
   if (!is_text(whole["type"], "Sequence") ||
       whole["pretokenizers"].get(steps) != simdjson::SUCCESS || steps.size() != 2) {
-    return expected("pre_tokenizer", "a Sequence of Split and ByteLevel", describe(whole));
+    return foreign_tokenizer("pre_tokenizer", "a Sequence of Split and ByteLevel", describe(whole));
   }
   const element split = steps.at(0).value_unsafe();
   const element byte_level = steps.at(1).value_unsafe();
   if (!is_text(split["type"], "Split") || !is_text(split["behavior"], "Isolated") ||
       !is_flag(split["invert"], false, false)) {
-    return expected("pre_tokenizer", "an isolating Split", describe(found(split)));
+    return foreign_tokenizer("pre_tokenizer", "an isolating Split", describe(found(split)));
   }
   if (!is_text(split["pattern"]["Regex"], kPretokenizerRegex)) {
-    return expected("pre_tokenizer", "the expression " + std::string(kPretokenizerRegex),
-                    describe(split["pattern"]));
+    return foreign_tokenizer("pre_tokenizer", "the expression " + std::string(kPretokenizerRegex),
+                             describe(split["pattern"]));
   }
   if (!is_text(byte_level["type"], "ByteLevel") ||
       !is_flag(byte_level["add_prefix_space"], false, true) ||
       !is_flag(byte_level["use_regex"], false, true)) {
-    return expected("pre_tokenizer", "ByteLevel without prefix space and expression",
-                    describe(found(byte_level)));
+    return foreign_tokenizer("pre_tokenizer", "ByteLevel without prefix space and expression",
+                             describe(found(byte_level)));
   }
   return {};
 }
 
 Status check_model(const Lookup& model) {
   if (!is_text(model["type"], "BPE")) {
-    return expected("model.type", "\"BPE\"", describe(model["type"]));
+    return foreign_tokenizer("model.type", "\"BPE\"", describe(model["type"]));
   }
   for (const char* key : {"dropout", "unk_token"}) {
     if (!absent(model[key]))
-      return expected(std::string("model.") + key, "null", describe(model[key]));
+      return foreign_tokenizer(std::string("model.") + key, "null", describe(model[key]));
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!absent(model[key]) && !is_text(model[key], "")) {
-      return expected(std::string("model.") + key, "nothing", describe(model[key]));
+      return foreign_tokenizer(std::string("model.") + key, "nothing", describe(model[key]));
     }
   }
   for (const char* key : {"byte_fallback", "ignore_merges"}) {
     if (!is_flag(model[key], false, false)) {
-      return expected(std::string("model.") + key, "false", describe(model[key]));
+      return foreign_tokenizer(std::string("model.") + key, "false", describe(model[key]));
     }
   }
   return {};
@@ -138,7 +103,7 @@ Status check_model(const Lookup& model) {
 Status check_ends(element root) {
   for (const char* key : {"post_processor", "decoder"}) {
     if (!absent(root[key]) && !is_text(root[key]["type"], "ByteLevel")) {
-      return expected(key, "ByteLevel", describe(root[key]));
+      return foreign_tokenizer(key, "ByteLevel", describe(root[key]));
     }
   }
   return {};
@@ -160,11 +125,11 @@ Result<AddedToken> added_token(element entry, TokenId id) {
   }
   for (const char* key : {"single_word", "lstrip", "rstrip", "normalized"}) {
     if (!is_flag(entry[key], false, false)) {
-      return expected("added token " + std::to_string(id) + ": " + key, "false",
-                      describe(entry[key]));
+      return foreign_tokenizer("added token " + std::to_string(id) + ": " + key, "false",
+                               describe(entry[key]));
     }
   }
-  return AddedToken{id, std::string(content)};
+  return AddedToken{id, std::string(content), is_flag(entry["special"], true, false)};
 }
 
 Status read_vocabulary(const Lookup& value, const ByteAlphabet& alphabet, BpeSpec& spec) {
@@ -175,45 +140,14 @@ Status read_vocabulary(const Lookup& value, const ByteAlphabet& alphabet, BpeSpe
   for (const auto& [spelled, id_value] : vocabulary) {
     auto bytes = alphabet.bytes(spelled);
     if (!bytes) {
-      return expected("vocabulary", "byte-level spelling", "the token " + bytes::quote(spelled));
+      return foreign_tokenizer("vocabulary", "byte-level spelling",
+                               "the token " + bytes::quote(spelled));
     }
     QG_TRY(const TokenId id, token_id(found(id_value), "vocabulary"));
     spec.tokens.push_back({id, *std::move(bytes)});
   }
   return {};
 }
-
-class MergeReader {
- public:
-  MergeReader(const ByteAlphabet& alphabet, BpeSpec& spec) : alphabet_(alphabet), spec_(spec) {}
-
-  Status add(std::string_view left, std::string_view right) {
-    if (spec_.merges.size() >= kMaxMerges) {
-      return Error{ErrorCode::kUnsupported, "merges: more than " + std::to_string(kMaxMerges)};
-    }
-    auto a = alphabet_.bytes(left), b = alphabet_.bytes(right);
-    if (!a || !b) {
-      return expected("merge " + std::to_string(spec_.merges.size()), "byte-level spelling",
-                      bytes::quote(a ? right : left));
-    }
-    spec_.merges.push_back({*std::move(a), *std::move(b)});
-    return {};
-  }
-
-  /// "left right", as in merges.txt.
-  Status add_line(std::string_view line) {
-    const std::size_t space = line.find(' ');
-    if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-      return corrupt("merge " + std::to_string(spec_.merges.size()) +
-                     ": expected two tokens and one space, found " + bytes::quote(line));
-    }
-    return add(line.substr(0, space), line.substr(space + 1));
-  }
-
- private:
-  const ByteAlphabet& alphabet_;
-  BpeSpec& spec_;
-};
 
 Status read_merges(const Lookup& value, const ByteAlphabet& alphabet, BpeSpec& spec) {
   simdjson::dom::array merges;
@@ -294,8 +228,8 @@ Result<TokenizerSpec> parse_vocabulary_files(std::string_view vocab_json,
            parse(parser, storage, tokenizer_config_json, "tokenizer_config.json"));
     const auto name = root["tokenizer_class"];
     if (!is_text(name, "Qwen2Tokenizer") && !is_text(name, "Qwen2TokenizerFast")) {
-      return expected("tokenizer_config.json: tokenizer_class", "\"Qwen2Tokenizer\"",
-                      describe(name));
+      return foreign_tokenizer("tokenizer_config.json: tokenizer_class", "\"Qwen2Tokenizer\"",
+                               describe(name));
     }
     simdjson::dom::object added;
     if (root["added_tokens_decoder"].get(added) != simdjson::SUCCESS) {

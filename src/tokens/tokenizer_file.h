@@ -16,6 +16,8 @@ namespace qwen3guard::tokens {
 struct AddedToken {
   TokenId id;
   std::string content;
+  /// Structure that a reader of the text does not see (<|im_end|>), as opposed to <think>.
+  bool special = true;
 };
 
 struct TokenizerSpec {

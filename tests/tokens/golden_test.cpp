@@ -1,10 +1,7 @@
 // Equal to the reference: checked-in samples of its answers (tests/golden/README.md).
 
-#include <zlib.h>
-
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "support.h"
 #include "tokens/chat_template.h"
@@ -13,18 +10,6 @@ namespace qwen3guard::tokens {
 namespace {
 
 using nlohmann::json;
-
-std::string read_gzip(const std::filesystem::path& path) {
-  gzFile file = gzopen(path.c_str(), "rb");
-  if (file == nullptr) throw std::runtime_error("cannot open " + path.string());
-  std::string text, block(1 << 16, '\0');
-  int n = 0;
-  while ((n = gzread(file, block.data(), static_cast<unsigned>(block.size()))) > 0) {
-    text.append(block, 0, static_cast<std::size_t>(n));
-  }
-  gzclose(file);
-  return text;
-}
 
 json read_json(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -49,10 +34,8 @@ Conversation conversation(const json& messages) {
 
 TEST(Golden, SampleHasTheReferencesIdsAndOffsets) {
   const auto tokenizer = golden_tokenizer();
-  std::istringstream lines(read_gzip(golden_tokenizer_directory() / "sample.jsonl.gz"));
-  std::string line;
   std::size_t texts = 0, with_offsets = 0;
-  while (std::getline(lines, line)) {
+  for (const std::string& line : golden_sample()) {
     const json row = json::parse(line);
     const std::string text = row["text"];
     const auto encoding = tokenizer->encode(text, true);

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <random>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -16,12 +19,40 @@
 #include "tokens/bpe.h"
 #include "tokens/bpe_tokenizer.h"
 #include "tokens/tokenizer.h"
+#include "tokens/tokenizer_file.h"
 #include "tokens/utf8.h"
 
 namespace qwen3guard::tokens {
 
 inline std::filesystem::path golden_tokenizer_directory() {
   return std::filesystem::path(QG_TEST_DATA) / "tokenizer";
+}
+
+/// The bytes of tokenizer.json in `directory`.
+inline std::string tokenizer_json(const std::filesystem::path& directory) {
+  auto text = read_tokenizer_file(directory / "tokenizer.json");
+  if (!text.ok()) throw std::runtime_error(text.error().message);
+  return std::move(text).value();
+}
+
+inline std::string read_gzip(const std::filesystem::path& path) {
+  gzFile file = gzopen(path.c_str(), "rb");
+  if (file == nullptr) throw std::runtime_error("cannot open " + path.string());
+  std::string text, block(1 << 16, '\0');
+  int n = 0;
+  while ((n = gzread(file, block.data(), static_cast<unsigned>(block.size()))) > 0) {
+    text.append(block, 0, static_cast<std::size_t>(n));
+  }
+  gzclose(file);
+  return text;
+}
+
+/// The texts with the reference's answers, one JSON object each (tests/golden/README.md).
+inline std::vector<std::string> golden_sample() {
+  std::istringstream text(read_gzip(golden_tokenizer_directory() / "sample.jsonl.gz"));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  return lines;
 }
 
 /// The checked-in, trimmed Qwen3 tokenizer.
@@ -33,6 +64,25 @@ inline std::shared_ptr<const Tokenizer> golden_tokenizer() {
   }();
   return tokenizer;
 }
+
+/// A directory that lasts as long as the object.
+class Directory {
+ public:
+  Directory() : path_(std::filesystem::temp_directory_path() / ("tokens_test_" + name())) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Directory() { std::filesystem::remove_all(path_); }
+  const std::filesystem::path& path() const { return path_; }
+  void write(const std::string& file, const std::string& text) const {
+    std::ofstream(path_ / file, std::ios::binary) << text;
+  }
+
+ private:
+  static std::string name() {
+    return std::to_string(std::random_device()()) + "_" + std::to_string(std::random_device()());
+  }
+  std::filesystem::path path_;
+};
 
 /// A vocabulary of all bytes (ids 0 to 255) and one token for each merge that makes a new string.
 inline BpeSpec toy_spec(const std::vector<std::pair<std::string, std::string>>& merges) {

@@ -2,7 +2,6 @@
 
 #include "tokens/tokenizer_file.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "support.h"
@@ -13,14 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-std::string read(const std::filesystem::path& path) {
-  auto text = read_tokenizer_file(path);
-  EXPECT_TRUE(text.ok());
-  return std::move(text).value();
-}
-
 const json& golden_json() {
-  static const json value = json::parse(read(golden_tokenizer_directory() / "tokenizer.json"));
+  static const json value = json::parse(tokenizer_json(golden_tokenizer_directory()));
   return value;
 }
 
@@ -35,24 +28,6 @@ json with(const std::string& pointer, const json& value) {
   changed[json::json_pointer(pointer)] = value;
   return changed;
 }
-
-class Directory {
- public:
-  Directory() : path_(std::filesystem::temp_directory_path() / ("tokens_test_" + name())) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Directory() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& file, const std::string& text) const {
-    std::ofstream(path_ / file, std::ios::binary) << text;
-  }
-
- private:
-  static std::string name() {
-    return std::to_string(std::random_device()()) + "_" + std::to_string(std::random_device()());
-  }
-  std::filesystem::path path_;
-};
 
 TEST(TokenizerFile, ForeignTokenizersAreUnsupported) {
   EXPECT_EQ(code_of(golden_json()), "ok");
