@@ -1,21 +1,26 @@
 // Tokenizer files: any bytes give a tokenizer that agrees with its own definition, or an error.
-// The input is a tokenizer.json, or three files (vocab.json, merges.txt, tokenizer_config.json)
-// with a zero byte between them.
+// The input is a GGUF file, a tokenizer.json, or three files (vocab.json, merges.txt,
+// tokenizer_config.json) with a zero byte between them.
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "bytes/gguf.h"
+#include "bytes/utf8.h"
 #include "tokens/bpe_tokenizer.h"
 #include "tokens/tokenizer_file.h"
+#include "tokens/tokenizer_gguf.h"
 
 namespace {
 
+using namespace qwen3guard;
 using namespace qwen3guard::tokens;
 
 void require(bool condition) {
@@ -46,10 +51,24 @@ void check(TokenizerSpec spec) {
   require(fast == definition);
 }
 
+/// Any GGUF file: its tokenizer, or an error that can be shown.
+void check_gguf(std::string_view file_bytes) {
+  const auto file = bytes::GgufFile::parse(std::as_bytes(std::span(file_bytes)));
+  if (!file.ok()) return;
+  auto spec = parse_gguf_tokenizer(*file);
+  if (spec.ok()) return check(std::move(spec).value());
+  require(!spec.error().message.empty());
+  require(!bytes::find_invalid_utf8(spec.error().message));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  if (text.starts_with("GGUF")) {
+    check_gguf(text);
+    return 0;
+  }
   const std::size_t first = text.find('\0');
   if (first == std::string_view::npos) {
     auto spec = parse_tokenizer_json(text);
