@@ -18,9 +18,10 @@ constexpr const char* kBoxedModel = "qwen3guard-stream-mini";
 
 void add_model_option(CLI::App& app, GuardArguments& arguments) {
   app.add_option("--model", arguments.model,
-                 "Checkpoint directory as published: config.json, *.safetensors, tokenizer.json. "
+                 "Checkpoint directory as published (config.json, *.safetensors, tokenizer.json) "
+                 "or .gguf file. "
                  "Default: $QWEN3GUARD_MODEL, else the model in the box")
-      ->type_name("DIR");
+      ->type_name("DIR|FILE");
 }
 
 void add_policy_option(CLI::App& app, GuardArguments& arguments) {

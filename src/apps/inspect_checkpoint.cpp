@@ -257,12 +257,11 @@ Result<Inspection> inspect_gguf(const std::filesystem::path& file, bool read_val
   describe_tokenizer(tokens::Tokenizer::from_gguf(*opened), config.ok() ? &*config : nullptr,
                      inspection);
   std::set<std::string> expected;
-  if (config.ok()) {
-    for (const ExpectedTensor& tensor : expected_tensors(*config)) {
-      expected.insert(model::gguf_tensor_name(tensor.name));
-      if (opened->find(model::gguf_tensor_name(tensor.name)) == nullptr)
-        inspection.problems.push_back("tensor " + model::gguf_tensor_name(tensor.name) +
-                                      " is missing");
+  if (const auto checkpoint = model::Checkpoint::open(file); checkpoint.ok()) {
+    for (const ExpectedTensor& tensor : expected_tensors(checkpoint->config())) {
+      const auto found = checkpoint->find_shaped(tensor.name, tensor.shape);
+      if (!found.ok()) inspection.problems.push_back(plain(found.error().message));
+      if (const auto name = model::gguf_tensor_name(tensor.name)) expected.insert(*name);
     }
   }
   std::uint64_t parameters = 0, stored = 0;

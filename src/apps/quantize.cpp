@@ -118,20 +118,30 @@ Status run_quantize(const QuantizeArguments& arguments) {
   for (const ExpectedTensor& tensor : expected) {
     QG_TRY(const model::StoredMatrix stored, checkpoint.find_shaped(tensor.name, tensor.shape));
     const bytes::GgmlType type = type_for(tensor, stored, arguments.bits);
+    const auto name = model::gguf_tensor_name(tensor.name);
+    if (!name) {
+      std::vector<float> head(stored.rows * stored.columns);
+      for (std::size_t r = 0; r < stored.rows; ++r)
+        QG_CHECK_OK(stored.widen(r, std::span(head).subspan(r * stored.columns, stored.columns)));
+      metadata.emplace_back(model::gguf_head_key(tensor.name), std::move(head));
+      progress.next();
+      continue;
+    }
     if (stored.columns % bytes::block_layout(type).elements != 0) {
       return Error{ErrorCode::kUnsupported,
                    "tensor " + tensor.name + " has rows of " + std::to_string(stored.columns) +
                        " numbers; quantized ones need a multiple of 32: this checkpoint cannot be "
                        "quantized"};
     }
-    tensors.push_back({model::gguf_tensor_name(tensor.name), type, tensor.shape,
-                       [stored, type, name = tensor.name, &progress](const bytes::GgufSink& sink) {
-                         progress.next();
-                         auto status = write_rows(stored, type, sink);
-                         if (!status.ok())
-                           return Status(std::move(status).error().with_context("tensor " + name));
-                         return status;
-                       }});
+    tensors.push_back(
+        {*name, type, tensor.shape,
+         [stored, type, official = tensor.name, &progress](const bytes::GgufSink& sink) {
+           progress.next();
+           auto status = write_rows(stored, type, sink);
+           if (!status.ok())
+             return Status(std::move(status).error().with_context("tensor " + official));
+           return status;
+         }});
   }
   QG_CHECK_OK(bytes::write_gguf(output, metadata, tensors));
   std::printf("%s  %s, %d bits, %zu tensors\n", escape_controls(output.string()).c_str(),

@@ -39,14 +39,26 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& path) {
 Result<StoredMatrix> Checkpoint::find_shaped(const std::string& name,
                                              const std::vector<std::int64_t>& shape) const {
   StoredMatrix matrix;
-  std::span<const std::int64_t> found;
-  std::string dtype;
+  std::vector<std::int64_t> found;
   if (gguf_) {
-    const bytes::GgufTensor* tensor = gguf_->find(gguf_tensor_name(name));
-    if (tensor != nullptr) {
-      matrix.type = tensor->type;
-      matrix.data = tensor->data;
-      found = tensor->shape;
+    if (const auto its_name = gguf_tensor_name(name)) {
+      if (const bytes::GgufTensor* tensor = gguf_->find(*its_name)) {
+        matrix.type = tensor->type;
+        matrix.data = tensor->data;
+        found.assign(tensor->shape.begin(), tensor->shape.end());
+      }
+    } else if (const bytes::GgufEntry* head = gguf_->find_metadata(gguf_head_key(name))) {
+      if (!head->is_array || head->type != bytes::GgufType::kF32) {
+        return Error{ErrorCode::kUnsupported, "key " + std::string(head->key) +
+                                                  ": expected an array of f32, found " +
+                                                  head->type_text()};
+      }
+      matrix.data = head->bytes;
+      found = shape;  // an array has only a length
+      const auto count = static_cast<std::int64_t>(head->count);
+      const std::int64_t width = shape.back();
+      if (shape.front() == 0) found.front() = count % width == 0 ? count / width : 0;
+      if (count != found.front() * (shape.size() == 1 ? 1 : width)) found = {count};
     }
   } else if (const bytes::TensorView* tensor = store_->find(name)) {
     const auto type = float_type(tensor->dtype);
@@ -58,11 +70,11 @@ Result<StoredMatrix> Checkpoint::find_shaped(const std::string& name,
     }
     matrix.type = *type;
     matrix.data = tensor->data;
-    found = tensor->shape;
+    found.assign(tensor->shape.begin(), tensor->shape.end());
   }
   if (found.empty()) {
     return Error{ErrorCode::kNotFound,
-                 "tensor " + (gguf_ ? gguf_tensor_name(name) : name) +
+                 "tensor " + name +
                      " is missing; the configuration asks for it: is this the right checkpoint, "
                      "completely downloaded?"};
   }

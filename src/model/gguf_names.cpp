@@ -38,7 +38,7 @@ constexpr std::string_view kLayers = "model.layers.";
 
 }  // namespace
 
-std::string gguf_tensor_name(std::string_view official) {
+std::optional<std::string> gguf_tensor_name(std::string_view official) {
   for (const auto& [from, to] : kOutside) {
     if (official == from) return std::string(to);
   }
@@ -50,7 +50,11 @@ std::string gguf_tensor_name(std::string_view official) {
         return "blk." + std::string(rest.substr(0, dot)) + "." + std::string(to);
     }
   }
-  return "guard." + std::string(official);
+  return std::nullopt;
+}
+
+std::string gguf_head_key(std::string_view official) {
+  return "qwen3guard." + std::string(official);
 }
 
 // Puts the values where config.json has them, so that one reader checks both.
@@ -60,16 +64,15 @@ Result<ModelConfig> gguf_config(const bytes::GgufFile& file) {
     return Error{ErrorCode::kUnsupported, "general.architecture is \"" + std::string(architecture) +
                                               "\"; this program runs \"qwen3\""};
   }
-  const bytes::GgufTensor* embeddings = file.find(gguf_tensor_name("model.embed_tokens.weight"));
+  const bytes::GgufTensor* embeddings = file.find("token_embd.weight");
   if (embeddings == nullptr || embeddings->shape.size() != 2) {
     return Error{ErrorCode::kNotFound,
                  "tensor token_embd.weight is missing or not a matrix; is this a whole model?"};
   }
   const bool guard = file.find_metadata(kInnerSize) != nullptr;
-  nlohmann::json json = {
-      {"architectures", {guard ? "Qwen3ForGuardModel" : "Qwen3ForCausalLM"}},
-      {"vocab_size", embeddings->shape[0]},
-      {"tie_word_embeddings", file.find(gguf_tensor_name("lm_head.weight")) == nullptr}};
+  nlohmann::json json = {{"architectures", {guard ? "Qwen3ForGuardModel" : "Qwen3ForCausalLM"}},
+                         {"vocab_size", embeddings->shape[0]},
+                         {"tie_word_embeddings", file.find("output.weight") == nullptr}};
   static constexpr std::array<Name, 7> kSizes = {
       {{"qwen3.embedding_length", "hidden_size"},
        {"qwen3.block_count", "num_hidden_layers"},
