@@ -1,134 +1,114 @@
-// Our side of the comparison with peers: one command a line on standard input, one line of JSON
-// out, so that a driver can alternate both sides in one run.
-//   build/bench/engine_bench CHECKPOINT stored|q8|q4 [threads]
-// Commands (the peer's own, see bench/peers): "prefill N", "decode DEPTH", "chunks DEPTH SIZE",
-// "streams N", "quit". Random ids from a fixed seed.
+// Our side of the comparison: the engine, answering the measurements of bench/measurement.h.
+//   build/bench/engine_bench CHECKPOINT|FILE.gguf [--weights stored|q8|q4] [--threads N]
+//   [MEASUREMENT…]
+// As for the peers: random ids of a fixed seed, the states of the last token of each sequence only;
+// a repeat before the counted ones warms up. A guard has no language-model head: `head` is ignored.
 
-#include <algorithm>
+#include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
+#include <cstdint>
 #include <iostream>
-#include <sstream>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "measurement.h"
 #include "model/model.h"
 
 namespace {
 
 using namespace qwen3guard;
+using namespace qwen3guard::bench;
 using Clock = std::chrono::steady_clock;
 
 class Engine {
  public:
-  Engine(const model::Model& model, int threads) : model_(model), pool_(threads) {}
+  Engine(std::shared_ptr<const model::Model> model, int threads)
+      : model_(std::move(model)),
+        pool_(threads),
+        ids_(0, static_cast<std::int32_t>(model_->config().vocabulary_size) - 1) {}
 
-  void read(model::KvCache& cache, std::size_t tokens) {
-    std::vector<std::int32_t> ids(tokens);
-    for (auto& id : ids) {
-      next_ = next_ * 6364136223846793005ull + 1442695040888963407ull;
-      id = static_cast<std::int32_t>((next_ >> 33) % model_.config().vocabulary_size);
+  Json measure(const Request& request) {
+    const Plan& plan = request.plan;
+    std::vector<model::KvCache> caches;
+    for (int s = 0; s < plan.sequences; ++s) caches.push_back(model_->new_cache());
+    read(caches, plan.kept);
+    std::vector<Seconds> repeats;
+    for (int i = request.memory ? 0 : -1; i < request.repeats; ++i) {
+      for (auto& cache : caches) cache.truncate(static_cast<std::size_t>(plan.kept));
+      const Seconds seconds = repeat(plan, caches);
+      if (i >= 0) repeats.push_back(seconds);
     }
-    states_.resize(tokens * model_.config().hidden_size);
-    const Status status = model_.forward(ids, cache, workspace_, pool_, states_);
-    if (!status.ok()) {
-      std::fprintf(stderr, "error: %s\n", status.error().message.c_str());
-      std::exit(2);
-    }
-  }
-
-  model::KvCache cache_of(std::size_t tokens) {
-    model::KvCache cache = model_.new_cache();
-    if (tokens > 0) read(cache, tokens);
-    return cache;
+    Json json = report(request, repeats);
+    json["threads"] = pool_.threads();
+    json["backend"] = kernels::active_kernels().name;
+    return json;
   }
 
  private:
-  const model::Model& model_;
+  Seconds repeat(const Plan& plan, std::vector<model::KvCache>& caches) {
+    const auto start = Clock::now();
+    read(caches, plan.prompt);
+    const auto between = Clock::now();
+    for (int i = 0; i < plan.steps; ++i) read(caches, 1);
+    const auto end = Clock::now();
+    return {std::chrono::duration<double>(between - start).count(),
+            std::chrono::duration<double>(end - start).count()};
+  }
+
+  // `count` more tokens of every sequence, in one call.
+  void read(std::vector<model::KvCache>& caches, int count) {
+    if (count == 0) return;
+    const auto tokens = static_cast<std::size_t>(count);
+    const std::size_t width = model_->config().hidden_size;
+    std::vector<std::int32_t> ids(caches.size() * tokens);
+    for (auto& id : ids) id = ids_(random_);
+    std::vector<float> states(caches.size() * width);
+    std::vector<model::Sequence> batch;
+    for (std::size_t s = 0; s < caches.size(); ++s) {
+      batch.push_back({std::span(ids).subspan(s * tokens, tokens), &caches[s],
+                       std::span(states).subspan(s * width, width)});
+    }
+    for (const Status& status : model_->forward(batch, workspace_, pool_)) {
+      if (!status.ok()) throw std::runtime_error(status.error().message);
+    }
+  }
+
+  std::shared_ptr<const model::Model> model_;
   base::ThreadPool pool_;
   model::Workspace workspace_;
-  std::vector<float> states_;
-  std::uint64_t next_ = 1;
+  std::mt19937 random_{1};
+  std::uniform_int_distribution<std::int32_t> ids_;
 };
-
-template <typename Body>
-double seconds(Body&& body) {
-  const auto start = Clock::now();
-  body();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::size_t peak_kilobytes() {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("VmHWM:")) return std::strtoull(line.c_str() + 6, nullptr, 10);
-  }
-  return 0;
-}
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) {
-    std::fprintf(stderr, "usage: engine_bench CHECKPOINT stored|q8|q4 [threads]\n");
-    return 2;
-  }
-  const std::string format = argv[2];
-  const int threads = argc > 3 ? std::max(1, std::atoi(argv[3])) : 2;
+  CLI::App app("Measures our engine; bench/measurement.h lists the measurements.");
+  std::string path, weights = "stored";
+  int threads = 2;
+  std::vector<std::string> measurements;
+  app.add_option("model", path, "a checkpoint directory or GGUF file")->required();
+  app.add_option("measurements", measurements, "each one argument; none: read standard input");
+  app.add_option("--weights", weights)->check(CLI::IsMember({"stored", "q8", "q4"}));
+  app.add_option("--threads", threads, "threads")->check(CLI::Range(1, 256));
+  CLI11_PARSE(app, argc, argv);
   const auto start = Clock::now();
-  const auto loaded =
-      model::Model::load(argv[1], {.weights = format == "q8"   ? WeightFormat::kQ8
-                                              : format == "q4" ? WeightFormat::kQ4
-                                                               : WeightFormat::kStored});
-  if (!loaded.ok()) {
-    std::fprintf(stderr, "error: %s\n", loaded.error().message.c_str());
-    return 2;
+  const auto model =
+      model::Model::load(path, {.weights = weights == "q8"   ? WeightFormat::kQ8
+                                           : weights == "q4" ? WeightFormat::kQ4
+                                                             : WeightFormat::kStored});
+  if (!model.ok()) {
+    std::cerr << "error: " << model.error().message << '\n';
+    return 1;
   }
-  const model::Model& model = **loaded;
-  Engine engine(model, threads);
-  std::printf("{\"ready\":true,\"isa\":\"%s\",\"weights\":\"%s\",\"threads\":%d,\"load_s\":%.3f}\n",
-              kernels::active_kernels().name, format.c_str(), threads,
-              std::chrono::duration<double>(Clock::now() - start).count());
-  std::fflush(stdout);
-  for (std::string line; std::getline(std::cin, line);) {
-    std::istringstream words(line);
-    std::string command;
-    std::size_t n = 0, size = 0;
-    words >> command >> n >> size;
-    std::size_t tokens = 0;
-    double time = 0;
-    if (command == "prefill") {
-      model::KvCache cache = model.new_cache();
-      tokens = n;
-      time = seconds([&] { engine.read(cache, n); });
-    } else if (command == "decode" || command == "chunks") {
-      const std::size_t chunk = command == "decode" ? 1 : std::max<std::size_t>(1, size);
-      model::KvCache cache = engine.cache_of(n);
-      engine.read(cache, chunk);
-      tokens = 16 * chunk;
-      time = seconds([&] {
-        for (int i = 0; i < 16; ++i) engine.read(cache, chunk);
-      });
-    } else if (command == "kept") {  // n tokens kept, size more to read
-      model::KvCache cache = engine.cache_of(n);
-      tokens = size;
-      time = seconds([&] { engine.read(cache, size); });
-    } else if (command == "memory") {
-      std::printf("{\"command\":\"memory\",\"peak_kb\":%zu}\n", peak_kilobytes());
-      std::fflush(stdout);
-      continue;
-    } else if (command == "quit") {
-      break;
-    } else {
-      std::fprintf(stderr, "error: unknown command \"%s\"\n", line.c_str());
-      return 2;
-    }
-    std::printf("{\"command\":\"%s\",\"tokens\":%zu,\"seconds\":%.6f,\"tokens_s\":%.2f}\n",
-                line.c_str(), tokens, time, static_cast<double>(tokens) / time);
-    std::fflush(stdout);
-  }
+  Engine engine(*model, threads);
+  const Json info = {{"peer", "qwen3guard.cpp"},
+                     {"backend", kernels::active_kernels().name},
+                     {"weights", weights},
+                     {"load_seconds", std::chrono::duration<double>(Clock::now() - start).count()},
+                     {"threads", threads}};
+  serve(info, measurements, [&](const Request& request) { return engine.measure(request); });
   return 0;
 }

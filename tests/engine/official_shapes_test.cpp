@@ -148,7 +148,7 @@ TEST_P(OfficialShapesTest, LoadsAndJudgesAPromptInLittleMemory) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     EXPECT_LT(anonymous_memory(), before + (std::size_t{1} << 30));
 #endif
-    RecordProperty("anonymous_mb", static_cast<int>((anonymous_memory() - before) >> 20));
+    RecordProperty("anonymous_mb", static_cast<int>(static_cast<std::ptrdiff_t>(anonymous_memory() - before) / (1 << 20)));
   }
   std::filesystem::remove_all(name);
 }

@@ -73,6 +73,62 @@ double bound(double levels, std::size_t layers) {
   return 2 * one * std::sqrt(4.0 * static_cast<double>(layers));
 }
 
+// Prompts and single tokens together, of different lengths, some with states nobody reads, over
+// more tokens than one chunk; one sequence has an impossible id and one is too long.
+TEST(Forward, ConversationsTogetherEqualEachAloneBitForBit) {
+  for (const WeightFormat format : {WeightFormat::kStored, WeightFormat::kQ4}) {
+    const auto model = load(format, &kernels::active_kernels());
+    const std::size_t width = model->config().hidden_size;
+    const std::vector<std::size_t> held = {0, 70, 5, 0, 64, 3}, lengths = {150, 1, 40, 1, 16, 9},
+                                   wanted = {1, 1, 40, 0, 7, 9};
+    const auto ids = some_ids(*model, 400);
+    base::ThreadPool pool(2);
+    Workspace workspace;
+    std::vector<KvCache> together, alone;
+    std::vector<std::vector<float>> states_together, states_alone;
+    std::vector<std::vector<std::int32_t>> texts;
+    for (std::size_t s = 0; s < held.size(); ++s) {
+      const auto at = ids.begin() + static_cast<std::ptrdiff_t>(20 * s);
+      texts.emplace_back(at, at + static_cast<std::ptrdiff_t>(lengths[s]));
+      for (auto* caches : {&together, &alone}) {
+        KvCache& cache = caches->emplace_back(model->new_cache());
+        if (held[s] == 0) continue;
+        ASSERT_TRUE(model->forward(std::span(ids).first(held[s]), cache, workspace, pool, {}).ok());
+      }
+      states_together.emplace_back(wanted[s] * width);
+      states_alone.emplace_back(wanted[s] * width);
+    }
+    std::vector<Sequence> batch;
+    for (std::size_t s = 0; s < held.size(); ++s)
+      batch.push_back({texts[s], &together[s], states_together[s]});
+    const std::vector<std::int32_t> impossible = {1, -1};
+    KvCache broken = model->new_cache();
+    batch.insert(batch.begin() + 2, {impossible, &broken, {}});
+    const std::vector<std::int32_t> long_text(model->config().max_positions + 1, 5);
+    KvCache full = model->new_cache();
+    batch.push_back({long_text, &full, {}});
+
+    const auto results = model->forward(batch, workspace, pool);
+    ASSERT_EQ(results.size(), batch.size());
+    for (std::size_t i = 0; i < results.size(); ++i)
+      EXPECT_EQ(results[i].ok(), i != 2 && i + 1 != results.size()) << i;
+    EXPECT_EQ(results[2].error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(results.back().error().code, ErrorCode::kTooLong);
+    EXPECT_EQ(broken.size(), 0u);
+    EXPECT_EQ(full.size(), 0u);
+    for (std::size_t s = 0; s < held.size(); ++s) {
+      ASSERT_TRUE(model->forward(texts[s], alone[s], workspace, pool, states_alone[s]).ok());
+      EXPECT_EQ(states_together[s], states_alone[s]) << s;
+      EXPECT_EQ(together[s].size(), held[s] + lengths[s]);
+      std::vector<float> next(width), expected(width);
+      const std::vector<std::int32_t> one = {7};
+      ASSERT_TRUE(model->forward(one, together[s], workspace, pool, next).ok());
+      ASSERT_TRUE(model->forward(one, alone[s], workspace, pool, expected).ok());
+      EXPECT_EQ(next, expected) << s;
+    }
+  }
+}
+
 TEST(Forward, StatesThatNobodyAsksForChangeNothing) {
   for (const WeightFormat format : {WeightFormat::kStored, WeightFormat::kQ8}) {
     const auto model = load(format, &kernels::active_kernels());
