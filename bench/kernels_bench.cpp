@@ -46,8 +46,8 @@ double seconds(Body&& body) {
 
 // Multiply-adds a second of integer products on registers alone; 0 where this file has no loop for
 // the processor.
-__attribute__((target("avx512f,avx512vnni"))) double vnni_peak(base::ThreadPool& pool) {
 #if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vnni"))) double vnni_peak(base::ThreadPool& pool) {
   if (!__builtin_cpu_supports("avx512vnni")) return 0;
   constexpr int kLoops = 2000000, kChains = 12;
   const auto threads = static_cast<std::size_t>(pool.threads());
@@ -66,10 +66,10 @@ __attribute__((target("avx512f,avx512vnni"))) double vnni_peak(base::ThreadPool&
         });
   });
   return 64.0 * (kLoops / kChains * kChains) * static_cast<double>(threads) / time;
-#else
-  return 0;
-#endif
 }
+#else
+double vnni_peak(base::ThreadPool&) { return 0; }
+#endif
 
 double read_bandwidth(base::ThreadPool& pool) {
   std::vector<std::uint64_t> memory(std::size_t{64} << 20, 1);  // 512 MB

@@ -49,6 +49,13 @@ enum class Overflow {
            // the verdict says so (window_slid)
 };
 
+/// How much may wait for one guard, and how much one pass over the weights takes.
+struct QueueLimits {
+  std::size_t step_tokens = 256;          // tokens of all conversations in one pass
+  std::size_t conversations = 1024;       // waiting at a time; one more is an error, kOverloaded
+  std::size_t waiting_tokens = 1u << 20;  // of all of them
+};
+
 struct GuardOptions {
   int threads = 0;  // 0: one for each core
   GenMethod gen_method = GenMethod::kScore;
@@ -56,6 +63,8 @@ struct GuardOptions {
   WeightFormat weights = WeightFormat::kStored;
   /// Memory for keys and values of prompt beginnings that conversations share; 0: none.
   std::size_t prefix_cache_bytes = std::size_t{64} << 20;
+  /// REQUIRES: step_tokens >= 1.
+  QueueLimits queue = {};
 };
 
 /// One judged token of a response.
@@ -123,8 +132,7 @@ class Guard {
   /// `path` is a directory with config.json, *.safetensors and tokenizer.json as published, or a
   /// .gguf file. Errors name the
   /// file, what was expected and what was found.
-  static Result<Guard> load(const std::filesystem::path& path,
-                            const GuardOptions& options = {});
+  static Result<Guard> load(const std::filesystem::path& path, const GuardOptions& options = {});
 
   Mode mode() const;
   std::size_t max_positions() const;

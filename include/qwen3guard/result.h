@@ -23,6 +23,7 @@ enum class ErrorCode {
   kUnsupported,          // well-formed, but not something this program can do
   kUnparseableVerdict,   // generated text that is not a verdict
   kNonFinite,            // NaN or infinity where a number was needed
+  kOverloaded,           // a limit on work in progress is reached; trying later may help
   kInvalidState,         // a session used after its end, a roll-back past its start
 };
 

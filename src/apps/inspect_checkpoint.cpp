@@ -217,22 +217,30 @@ std::string value_text(const bytes::GgufEntry& entry) {
   return entry.type_text();
 }
 
+// Stops at the first row with a problem.
+void check_rows(const std::string& name, const model::StoredMatrix& matrix,
+                Inspection& inspection) {
+  std::vector<float> row(matrix.columns);
+  for (std::size_t r = 0; r < matrix.rows; ++r) {
+    const Status status = matrix.widen(r, row);
+    if (status.ok() &&
+        std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); }))
+      continue;
+    inspection.problems.push_back(
+        name + ", row " + std::to_string(r) + ": " +
+        (status.ok() ? "holds NaN or infinity" : plain(status.error().message)));
+    return;
+  }
+}
+
 void check_gguf_values(const bytes::GgufFile& file, Inspection& inspection) {
   for (const bytes::GgufTensor& tensor : file.tensors()) {
+    if (tensor.data.empty()) continue;  // some dimension is 0
     const auto columns = static_cast<std::size_t>(tensor.shape.back());
-    const model::StoredMatrix matrix = {
-        tensor.type, tensor.data, static_cast<std::size_t>(tensor.elements()) / columns, columns};
-    std::vector<float> row(columns);
-    for (std::size_t r = 0; r < matrix.rows; ++r) {
-      const Status status = matrix.widen(r, row);
-      if (status.ok() &&
-          std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); }))
-        continue;
-      inspection.problems.push_back(
-          "tensor " + plain(tensor.name) + ", row " + std::to_string(r) + ": " +
-          (status.ok() ? "holds NaN or infinity" : plain(status.error().message)));
-      break;
-    }
+    check_rows(
+        "tensor " + plain(tensor.name),
+        {tensor.type, tensor.data, static_cast<std::size_t>(tensor.elements()) / columns, columns},
+        inspection);
   }
 }
 
@@ -260,8 +268,13 @@ Result<Inspection> inspect_gguf(const std::filesystem::path& file, bool read_val
   if (const auto checkpoint = model::Checkpoint::open(file); checkpoint.ok()) {
     for (const ExpectedTensor& tensor : expected_tensors(checkpoint->config())) {
       const auto found = checkpoint->find_shaped(tensor.name, tensor.shape);
-      if (!found.ok()) inspection.problems.push_back(plain(found.error().message));
-      if (const auto name = model::gguf_tensor_name(tensor.name)) expected.insert(*name);
+      const auto name = model::gguf_tensor_name(tensor.name);
+      if (name) expected.insert(*name);
+      if (!found.ok()) {
+        inspection.problems.push_back(plain(found.error().message));
+      } else if (!name && read_values) {  // a head: no tensor of the file
+        check_rows("key " + model::gguf_head_key(tensor.name), *found, inspection);
+      }
     }
   }
   std::uint64_t parameters = 0, stored = 0;

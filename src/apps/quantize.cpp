@@ -16,6 +16,7 @@
 #include "base/try.h"
 #include "bytes/gguf.h"
 #include "bytes/quote.h"
+#include "bytes/utf8.h"
 #include "model/checkpoint.h"
 #include "model/gguf_names.h"
 #include "tokens/tokenizer_gguf.h"
@@ -79,6 +80,14 @@ class TensorProgress {
   std::size_t done_ = 0;
 };
 
+// The folder's name, for people; a name that GGUF cannot hold is left out.
+std::string model_name(const std::filesystem::path& directory) {
+  std::filesystem::path path = directory.lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  const std::string name = path.filename().string();
+  return bytes::find_invalid_utf8(name) ? "guard" : name;
+}
+
 Status run_quantize(const QuantizeArguments& arguments) {
   const std::filesystem::path directory = arguments.checkpoint, output = arguments.output;
   std::error_code ignored;
@@ -102,7 +111,7 @@ Status run_quantize(const QuantizeArguments& arguments) {
            checkpoint.find_stored("risk_level_category_pre.weight", 0, config.hidden_size));
     config.guard->inner_size = pre.rows;
   }
-  auto metadata = model::gguf_metadata(config, directory.lexically_normal().filename().string());
+  auto metadata = model::gguf_metadata(config, model_name(directory));
   QG_TRY(const std::string tokenizer_json,
          tokens::read_tokenizer_file(directory / "tokenizer.json"));
   QG_TRY(auto tokenizer, tokens::gguf_tokenizer_metadata(tokenizer_json, config.vocabulary_size));

@@ -26,6 +26,8 @@ std::string_view error_code_name(ErrorCode code) {
       return "unparseable_verdict";
     case ErrorCode::kNonFinite:
       return "non_finite";
+    case ErrorCode::kOverloaded:
+      return "overloaded";
     case ErrorCode::kInvalidState:
       return "invalid_state";
   }

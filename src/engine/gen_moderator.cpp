@@ -32,7 +32,7 @@ class GenReading {
   }
 
   Status read(std::span<const tokens::TokenId> ids) {
-    return heads::read_tokens(loaded_->model(), ids, state_, workspace_, loaded_->pool());
+    return heads::read_tokens(loaded_->model(), reader(), ids, state_);
   }
 
   // The probability of each of `labels` as what follows `answer` (text forced after the prompt so
@@ -55,8 +55,7 @@ class GenReading {
     QG_CHECK(forced.size() >= forced_);
     QG_CHECK_OK(read(std::span(forced).subspan(forced_)));
     forced_ = forced.size();
-    return heads::score_labels(loaded_->model(), continuations, state_, workspace_,
-                               loaded_->pool());
+    return heads::score_labels(loaded_->model(), reader(), continuations, state_);
   }
 
   Result<std::string> write(std::size_t max_tokens) {
@@ -84,6 +83,12 @@ class GenReading {
  private:
   explicit GenReading(const Loaded& loaded)
       : loaded_(&loaded), state_{loaded.model().new_cache(), {}} {}
+
+  heads::ReadSequence reader() {
+    return [this](const model::Sequence& sequence) {
+      return loaded_->scheduler().read(sequence, workspace_);
+    };
+  }
 
   Result<Ids> encode(const std::string& text) const {
     QG_TRY(tokens::Encoding encoding, loaded_->tokenizer()->encode(tokens::RenderedText{text, {}}));

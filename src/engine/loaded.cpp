@@ -43,6 +43,10 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   loaded->pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads
                                                                          : static_cast<int>(cores));
+  if (options.queue.step_tokens == 0) {
+    return Error{ErrorCode::kInvalidArgument, "queue.step_tokens: expected 1 or more, found 0"};
+  }
+  loaded->scheduler_ = std::make_unique<Scheduler>(*loaded->model_, *loaded->pool_, options.queue);
   loaded->prefix_cache_ = std::make_unique<PrefixCache>(options.prefix_cache_bytes);
   return std::shared_ptr<const Loaded>(std::move(loaded));
 }

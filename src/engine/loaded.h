@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "engine/prefix_cache.h"
+#include "engine/scheduler.h"
 #include "heads/stream_heads.h"
 #include "model/model.h"
 #include "qwen3guard/guard.h"
@@ -15,7 +16,7 @@
 
 namespace qwen3guard::engine {
 
-/// Thread-safe: the pool serialises the loops of concurrent sessions, the prefix cache locks, all
+/// Thread-safe: the scheduler batches what concurrent sessions read, the prefix cache locks, all
 /// else is const.
 class Loaded {
  public:
@@ -30,6 +31,7 @@ class Loaded {
   const std::shared_ptr<const tokens::Tokenizer>& tokenizer() const { return tokenizer_; }
   base::ThreadPool& pool() const { return *pool_; }
   PrefixCache& prefix_cache() const { return *prefix_cache_; }
+  Scheduler& scheduler() const { return *scheduler_; }
   /// The id of <|im_end|>, where a prompt's verdict is read and an answer ends.
   tokens::TokenId turn_end() const { return turn_end_; }
 
@@ -41,6 +43,7 @@ class Loaded {
   std::shared_ptr<const tokens::Tokenizer> tokenizer_;
   std::unique_ptr<base::ThreadPool> pool_;
   std::unique_ptr<PrefixCache> prefix_cache_;
+  std::unique_ptr<Scheduler> scheduler_;
   tokens::TokenId turn_end_ = 0;
 };
 

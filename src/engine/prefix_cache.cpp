@@ -51,12 +51,14 @@ std::size_t PrefixCache::fetch(std::span<const TokenId> ids, model::KvCache& cac
 
 void PrefixCache::offer(std::span<const TokenId> ids, model::KvCache& cache) {
   QG_CHECK(cache.size() >= ids.size());
+  if (max_bytes_ == 0) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   Node* node = &root_;
   for (std::size_t b = 0; (b + 1) * kBlock <= ids.size(); ++b) {
-    const auto [child, added] = node->children.try_emplace(key_of(ids, b));
-    if (added) {
-      child->second = std::make_unique<Node>();
+    const Key key = key_of(ids, b);
+    auto child = node->children.find(key);
+    if (child == node->children.end()) {
+      child = node->children.emplace(key, std::make_unique<Node>()).first;
       Node& fresh = *child->second;
       fresh.parent = node;
       fresh.self = child;

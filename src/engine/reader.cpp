@@ -29,7 +29,7 @@ Status Reader::read_window(std::size_t dropped) {
   dropped_ = dropped;
   cache_.truncate(std::min(cache_.size(), front_));
   const auto window = std::span<const tokens::TokenId>(ids_).subspan(front_ + dropped);
-  return loaded_->model().forward(window, cache_, workspace_, loaded_->pool(), {});
+  return loaded_->scheduler().read({window, &cache_, {}}, workspace_);
 }
 
 void Reader::take_prefix(std::span<const tokens::TokenId> ids) {
@@ -72,10 +72,11 @@ Result<std::vector<float>> Reader::read(std::span<const tokens::TokenId> ids, st
     const std::size_t count = std::min(room(), ids.size() - done);
     const auto part = ids.subspan(done, count);
     const std::size_t skipped = std::clamp(unread, done, done + count);
-    Status status = loaded_->model().forward(
-        part, cache_, workspace_, loaded_->pool(),
-        std::span(states).subspan((skipped - unread) * config.hidden_size,
-                                  (done + count - skipped) * config.hidden_size));
+    Status status = loaded_->scheduler().read(
+        {part, &cache_,
+         std::span(states).subspan((skipped - unread) * config.hidden_size,
+                                   (done + count - skipped) * config.hidden_size)},
+        workspace_);
     if (!status.ok()) {
       QG_CHECK_OK(truncate(before));
       return std::move(status).error();

@@ -13,13 +13,8 @@ using Ids = std::vector<std::int32_t>;
 
 class TrieWalk {
  public:
-  TrieWalk(const model::Model& model, const std::vector<Ids>& labels, model::Workspace& workspace,
-           base::ThreadPool& pool)
-      : model_(model),
-        labels_(labels),
-        workspace_(workspace),
-        pool_(pool),
-        scores_(labels.size()) {}
+  TrieWalk(const model::Model& model, const ReadSequence& read, const std::vector<Ids>& labels)
+      : model_(model), read_(read), labels_(labels), scores_(labels.size()) {}
 
   // Spreads `probability` over `members`, labels that share their first `depth` tokens; `state` has
   // read the first `read` of those.
@@ -40,8 +35,7 @@ class TrieWalk {
     const std::size_t held = state.cache.size();
     const std::vector<float> hidden = state.hidden;
     const Ids& path = labels_[members.front()];
-    QG_CHECK_OK(
-        read_tokens(model_, std::span(path).subspan(read, depth - read), state, workspace_, pool_));
+    QG_CHECK_OK(read_tokens(model_, read_, std::span(path).subspan(read, depth - read), state));
     std::vector<float> logits(children.size());
     QG_CHECK_OK(model_.lm_logits(state.hidden, children, logits));
     if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
@@ -65,29 +59,27 @@ class TrieWalk {
 
  private:
   const model::Model& model_;
+  const ReadSequence& read_;
   const std::vector<Ids>& labels_;
-  model::Workspace& workspace_;
-  base::ThreadPool& pool_;
   std::vector<float> scores_;
 };
 
 }  // namespace
 
-Status read_tokens(const model::Model& model, std::span<const std::int32_t> ids, LmState& state,
-                   model::Workspace& workspace, base::ThreadPool& pool) {
+Status read_tokens(const model::Model& model, const ReadSequence& read,
+                   std::span<const std::int32_t> ids, LmState& state) {
   if (ids.empty()) return {};
   std::vector<float> last(model.config().hidden_size);
-  QG_CHECK_OK(model.forward(ids, state.cache, workspace, pool, last));
+  QG_CHECK_OK(read({ids, &state.cache, last}));
   state.hidden = std::move(last);
   return {};
 }
 
-Result<std::vector<float>> score_labels(const model::Model& model, const std::vector<Ids>& labels,
-                                        LmState& state, model::Workspace& workspace,
-                                        base::ThreadPool& pool) {
+Result<std::vector<float>> score_labels(const model::Model& model, const ReadSequence& read,
+                                        const std::vector<Ids>& labels, LmState& state) {
   std::vector<std::size_t> all(labels.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  TrieWalk walk(model, labels, workspace, pool);
+  TrieWalk walk(model, read, labels);
   QG_CHECK_OK(walk.spread(all, 0, 0, state, 1.0f));
   return walk.take();
 }

@@ -39,14 +39,11 @@ Result<StreamHeads::Pair> StreamHeads::load_pair(const model::Model& model,
   const std::size_t hidden = model.config().hidden_size;
   Pair pair;
   QG_TRY(pair.pre, checkpoint.find_matrix(prefix + "risk_level_category_pre.weight",
-                                      model.config().guard->inner_size, hidden));
+                                          model.config().guard->inner_size, hidden));
   const std::size_t inner = pair.pre.rows;
-  QG_TRY(pair.norm,
-         checkpoint.find_vector(prefix + "risk_level_category_layernorm.weight", inner));
-  QG_TRY(pair.risk,
-         checkpoint.find_matrix(prefix + "risk_level_head.weight", kRiskCount, inner));
-  QG_TRY(pair.category,
-         checkpoint.find_matrix(prefix + "category_head.weight", categories, inner));
+  QG_TRY(pair.norm, checkpoint.find_vector(prefix + "risk_level_category_layernorm.weight", inner));
+  QG_TRY(pair.risk, checkpoint.find_matrix(prefix + "risk_level_head.weight", kRiskCount, inner));
+  QG_TRY(pair.category, checkpoint.find_matrix(prefix + "category_head.weight", categories, inner));
   return pair;
 }
 

@@ -99,14 +99,16 @@ void matmul_packed(const PackedMatrix& weights, std::size_t tile_begin, std::siz
     const std::size_t blocks = weights.blocks();
     thread_local std::vector<std::uint8_t> unpacked;
     if (weights.type == PackedType::kQ4) unpacked.resize(blocks * kBlockBytes);
-    const TileShapes shapes;
-    _tile_loadconfig(&shapes);
+    // Not on the stack: the intrinsic does not tell every compiler that it reads all 64 bytes.
+    static constexpr TileShapes kShapes{};
+    _tile_loadconfig(&kShapes);
     for (std::size_t tile = tile_begin; tile < tile_end; ++tile) {
       const std::size_t row = tile * kTileRows;
       const auto rows = static_cast<__mmask16>((1u << std::min(kTileRows, weights.rows - row)) - 1);
       const std::uint8_t* values = weights.tile(tile);
       if (weights.type == PackedType::kQ4) {
         unpack_tile(values, blocks, unpacked.data());
+        asm volatile("" ::: "memory");  // nor that tile loads read memory
         values = unpacked.data();
       }
       for (std::size_t t = 0; t < whole; t += kTokens) {

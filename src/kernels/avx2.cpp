@@ -74,7 +74,7 @@ constexpr std::size_t kGroups = kBlockColumns / 4;
 inline __m256i widen_pairs(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
 inline __m256i broadcast_four(const std::int8_t* values) {
-  return _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(values));
+  return _mm256_set1_epi32(load_four(values));
 }
 
 // The integer sums of one block for a tile's rows 0 … 7 and 8 … 15. maddubs wants one operand
@@ -172,11 +172,13 @@ void quantize(const float* x, std::size_t n, std::int8_t* values, float* scales,
                                       _mm256_and_si256(_mm256_castps_si256(parts[i]), magnitude));
     }
     const float largest = std::bit_cast<float>(largest_lane(largest_bits));
-    const __m256 inverse = _mm256_set1_ps(largest > 0.0f ? 127.0f / largest : 0.0f);
+    const __m256 inverse = _mm256_set1_ps(inverse_scale(largest));
     scales[b] = largest / 127.0f;
     __m256i whole[4];
     for (std::size_t i = 0; i < 4; ++i)
-      whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(parts[i], inverse));
+      // NaN converts to the smallest integer.
+      whole[i] = _mm256_max_epi32(_mm256_set1_epi32(-127),
+                                  _mm256_cvtps_epi32(_mm256_mul_ps(parts[i], inverse)));
     // Packing interleaves the 128-bit halves; the permutation puts the columns back in order.
     const __m256i bytes =
         _mm256_permutevar8x32_epi32(_mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]),

@@ -51,9 +51,8 @@ inline void tile_times_tokens(const std::uint8_t* tile, const std::uint16_t* sca
       const std::int8_t* values = x.values + token * x.columns + b * kBlockColumns;
       __m512i products = _mm512_set1_epi32(bias[token * blocks + b]);
       for (std::size_t g = 0; g < kGroups; ++g) {
-        products = _mm512_dpbusd_epi32(
-            products, groups[g],
-            _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(values + 4 * g)));
+        products =
+            _mm512_dpbusd_epi32(products, groups[g], _mm512_set1_epi32(load_four(values + 4 * g)));
       }
       sums[t] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(products), scale),
                                 _mm512_set1_ps(x.scales[token * blocks + b]), sums[t]);
@@ -103,10 +102,13 @@ void quantize(const float* x, std::size_t n, std::int8_t* values, float* scales,
                          _mm512_and_si512(_mm512_castps_si512(high), magnitude)));
     const float largest =
         _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(static_cast<int>(bits))));
-    const __m512 inverse = _mm512_set1_ps(largest > 0.0f ? 127.0f / largest : 0.0f);
+    const __m512 inverse = _mm512_set1_ps(inverse_scale(largest));
     scales[b] = largest / 127.0f;
-    const __m512i low_values = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse));
-    const __m512i high_values = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+    const __m512i smallest = _mm512_set1_epi32(-127);  // NaN converts to the smallest integer
+    const __m512i low_values =
+        _mm512_max_epi32(smallest, _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse)));
+    const __m512i high_values =
+        _mm512_max_epi32(smallest, _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse)));
     auto* to = reinterpret_cast<__m128i*>(values + b * kBlockColumns);
     _mm_storeu_si128(to, _mm512_cvtsepi32_epi8(low_values));
     _mm_storeu_si128(to + 1, _mm512_cvtsepi32_epi8(high_values));

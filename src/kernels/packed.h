@@ -2,8 +2,10 @@
 // integers within a block of 32 columns.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace qwen3guard::kernels {
@@ -59,6 +61,20 @@ inline int packed_value(const PackedMatrix& matrix, const std::uint8_t* block, s
 
 /// The weights of one row, widened. For tests and for rows that are read alone.
 void unpack_row(const PackedMatrix& matrix, std::size_t row, float* out);
+
+/// Four neighbouring activations as one lane.
+inline std::int32_t load_four(const std::int8_t* values) {
+  std::int32_t four;
+  std::memcpy(&four, values, sizeof(four));
+  return four;
+}
+
+/// 127 / largest; 0 for a block that is all zeros or too small for that quotient, and for one with
+/// NaN or infinity, whose scale is not finite.
+inline float inverse_scale(float largest) {
+  const float inverse = 127.0f / largest;
+  return std::isfinite(largest) && std::isfinite(inverse) ? inverse : 0.0f;
+}
 
 /// Activations [tokens, columns]: x = scale * value, one scale for each block of 32 columns.
 struct QuantizedRows {

@@ -91,12 +91,13 @@ void quantize(const float* x, std::size_t n, std::int8_t* values, float* scales,
               std::int32_t* bias_q8, std::int32_t* bias_q4) {
   for (std::size_t b = 0; b < n / kBlockColumns; ++b) {
     const float largest = largest_magnitude(x + b * kBlockColumns, kBlockColumns);
-    const float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
+    const float inverse = inverse_scale(largest);
     scales[b] = largest / 127.0f;
     std::int32_t sum = 0;
     for (std::size_t i = b * kBlockColumns; i < (b + 1) * kBlockColumns; ++i) {
       const float scaled = x[i] * inverse;
-      values[i] = std::isfinite(scaled) ? static_cast<std::int8_t>(std::nearbyint(scaled)) : 0;
+      values[i] =
+          std::isnan(scaled) ? std::int8_t{-127} : static_cast<std::int8_t>(std::nearbyint(scaled));
       sum += values[i];
     }
     bias_q8[b] = -128 * sum;

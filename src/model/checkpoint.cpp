@@ -24,7 +24,7 @@ std::optional<bytes::GgmlType> float_type(bytes::DType dtype) {
 
 Result<Checkpoint> Checkpoint::open(const std::filesystem::path& path) {
   Checkpoint checkpoint;
-  if (path.extension() == ".gguf") {
+  if (std::error_code ignored; std::filesystem::is_regular_file(path, ignored)) {
     QG_TRY(checkpoint.gguf_, bytes::GgufFile::open(path));
     auto config = gguf_config(*checkpoint.gguf_);
     if (!config.ok()) return std::move(config).error().with_context(bytes::quote_path(path));

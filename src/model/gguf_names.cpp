@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "qwen3guard/verdict.h"
 
 namespace qwen3guard::model {
 namespace {
@@ -90,10 +91,29 @@ Result<ModelConfig> gguf_config(const bytes::GgufFile& file) {
     QG_TRY(const std::string_view type, scaling->as<std::string_view>());
     if (type != "none") json["rope_scaling"] = {{"type", std::string(type)}};
   }
+  // What would change the arithmetic and has no place in our config.
+  for (const char* key : {"qwen3.rope.scaling.factor", "qwen3.rope.scale_linear"}) {
+    if (file.find_metadata(key) == nullptr) continue;
+    QG_TRY(const double factor, file.get<double>(key));
+    if (factor != 1.0) json["rope_scaling"] = {{"factor", factor}};
+  }
+  for (const bytes::GgufTensor& tensor : file.tensors()) {
+    if (tensor.name.ends_with(".bias") || tensor.name == "rope_freqs.weight") {
+      return Error{ErrorCode::kUnsupported, "tensor " + std::string(tensor.name) +
+                                                " is not part of a dense Qwen3; this program "
+                                                "cannot take it into account"};
+    }
+  }
   if (guard) {
     QG_TRY(json["guard_inner_size"], file.get<std::uint32_t>(kInnerSize));
     for (const auto& [key, name] : kLabels) {
       if (file.find_metadata(key) == nullptr) continue;
+      if (file.find_metadata(key)->count > kQueryCategoryCount) {
+        return Error{ErrorCode::kCorruptFile, "key " + std::string(key) + ": expected at most " +
+                                                  std::to_string(kQueryCategoryCount) +
+                                                  " labels, found " +
+                                                  file.find_metadata(key)->type_text()};
+      }
       QG_TRY(const auto labels, file.get<std::vector<std::string_view>>(key));
       auto& map = json[std::string(name)] = nlohmann::json::object();
       for (std::size_t i = 0; i < labels.size(); ++i) map[std::to_string(i)] = labels[i];

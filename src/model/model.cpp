@@ -1,8 +1,8 @@
 #include "model/model.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
 #include "base/try.h"
@@ -56,8 +56,10 @@ Status Model::check(const Sequence& sequence) const {
   return {};
 }
 
-void Model::resize(std::size_t tokens, Workspace& ws) const {
+// Never shrinks: growing again would fill with zeros what is written anyway.
+void Model::reserve(std::size_t tokens, Workspace& ws) const {
   const ModelConfig& c = config_;
+  if (ws.states.size() >= tokens * c.hidden_size) return;
   ws.states.resize(tokens * c.hidden_size);
   ws.normed.resize(tokens * c.hidden_size);
   ws.qkv.resize(tokens * (c.query_width() + 2 * c.kv_width()));
@@ -216,6 +218,7 @@ void Model::run_layer(std::size_t layer, bool wanted_only, Workspace& ws,
   if (wanted_only) {
     tokens = last.wanted_row + last.count - last.unread;
     for (const Workspace::Piece& piece : ws.pieces) {
+      if (piece.wanted_row == piece.row + piece.unread) continue;
       const auto from = ws.states.begin() +
                         static_cast<std::ptrdiff_t>((piece.row + piece.unread) * c.hidden_size);
       const auto size = static_cast<std::ptrdiff_t>((piece.count - piece.unread) * c.hidden_size);
@@ -260,13 +263,16 @@ std::vector<Status> Model::run(std::span<const Sequence> batch, Workspace& ws,
     batch[s].cache->truncate(starts[s]);
     results[s] = std::move(status);
   };
+  std::size_t tokens = 0;
+  for (const Sequence& sequence : batch) tokens += sequence.ids.size();
+  const std::size_t chunk = std::min(kChunk, tokens);
   for (;;) {
     ws.pieces.clear();
     std::size_t rows = 0, wanted = 0;
-    resize(kChunk, ws);
-    for (std::size_t s = 0; s < batch.size() && rows < kChunk; ++s) {
+    reserve(chunk, ws);
+    for (std::size_t s = 0; s < batch.size() && rows < chunk; ++s) {
       const Sequence& sequence = batch[s];
-      const std::size_t count = std::min(kChunk - rows, sequence.ids.size() - done[s]);
+      const std::size_t count = std::min(chunk - rows, sequence.ids.size() - done[s]);
       if (!results[s].ok() || count == 0) continue;
       const std::size_t unread = sequence.ids.size() - sequence.hidden.size() / width;
       Workspace::Piece piece = {s,      sequence.cache, starts[s] + done[s], rows, count, 0,
@@ -285,18 +291,18 @@ std::vector<Status> Model::run(std::span<const Sequence> batch, Workspace& ws,
       done[s] += count;
     }
     if (rows == 0) return results;
-    resize(rows, ws);
-    if (observer) observer(0, ws.states);
+    const auto states = std::span(ws.states).first(rows * width);
+    if (observer) observer(0, states);
     for (std::size_t layer = 0; layer < config_.layers; ++layer) {
       run_layer(layer, layer + 1 == config_.layers, ws, pool);
-      if (observer) observer(layer + 1, ws.states);
+      if (observer) observer(layer + 1, states);
     }
     for (const Workspace::Piece& piece : ws.pieces) {
       if (piece.out == nullptr) continue;
-      const std::size_t tokens = piece.count - piece.unread;
-      norm(weights_.final_norm, ws.states.data() + piece.wanted_row * width, tokens, piece.out,
-           pool);
-      if (!all_finite({piece.out, tokens * width})) {
+      const std::size_t wanted_count = piece.count - piece.unread;
+      norm(weights_.final_norm, ws.states.data() + piece.wanted_row * width, wanted_count,
+           piece.out, pool);
+      if (!all_finite({piece.out, wanted_count * width})) {
         fail(piece.sequence,
              Error{ErrorCode::kNonFinite,
                    "the model produced NaN or infinity: its weights are broken; check them with "
@@ -322,7 +328,6 @@ Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspa
 Status Model::lm_logits(std::span<const float> hidden, base::ThreadPool& pool,
                         std::span<float> logits) const {
   QG_CHECK(!weights_.lm_head.empty() && logits.size() == config_.vocabulary_size);
-  std::atomic<bool> failed = false;
   pool.parallel_for(logits.size(), kLogitGrain, [&](std::size_t begin, std::size_t end) {
     if (weights_.lm_head.is_float()) {
       kernels_->matmul(weights_.lm_head.matrix(), begin, end, hidden.data(), 1, logits.data(),
@@ -330,11 +335,13 @@ Status Model::lm_logits(std::span<const float> hidden, base::ThreadPool& pool,
       return;
     }
     for (std::size_t r = begin; r < end; ++r) {
-      if (!lm_logit(hidden, r, logits[r]).ok()) failed = true;
+      if (!lm_logit(hidden, r, logits[r]).ok()) logits[r] = std::numeric_limits<float>::quiet_NaN();
     }
   });
-  if (failed) return Error{ErrorCode::kNonFinite, "the LM head's weights are broken"};
-  return {};
+  if (all_finite(logits)) return {};
+  return Error{ErrorCode::kNonFinite,
+               "the LM head produced NaN or infinity: its weights are broken; check them with "
+               "`qwen3guard inspect`"};
 }
 
 Status Model::lm_logits(std::span<const float> hidden, std::span<const std::int32_t> rows,

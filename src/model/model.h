@@ -95,7 +95,7 @@ class Model {
                           const Observer& observer) const;
   Status embed(std::span<const std::int32_t> ids, const Workspace::Piece& piece,
                Workspace& ws) const;
-  void resize(std::size_t tokens, Workspace& ws) const;
+  void reserve(std::size_t tokens, Workspace& ws) const;
   void run_layer(std::size_t layer, bool wanted_only, Workspace& ws, base::ThreadPool& pool) const;
   void store_kv(const LayerWeights& weights, std::size_t layer, Workspace& ws,
                 base::ThreadPool& pool) const;

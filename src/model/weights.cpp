@@ -17,6 +17,13 @@ Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format) 
              checkpoint.find_stored("lm_head.weight", c.vocabulary_size, c.hidden_size));
     }
   }
+  // Only projections are widened on load: a type that cannot be read must not wait for a token.
+  std::vector<float> row(c.hidden_size);
+  for (const StoredMatrix* rows : {&weights.embeddings, &weights.lm_head}) {
+    if (rows->empty()) continue;
+    if (auto status = rows->widen(0, row); !status.ok())
+      return std::move(status).error().with_context("embeddings or LM head");
+  }
 
   struct Part {
     std::string name;
@@ -28,7 +35,11 @@ Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format) 
       QG_TRY(matrices.emplace_back(), checkpoint.find_stored(part.name, part.rows, columns));
     }
     auto created = Linear::create(matrices, format);
-    if (!created.ok()) return std::move(created).error().with_context(parts.front().name);
+    if (!created.ok()) {
+      std::string names;
+      for (const Part& part : parts) names += (names.empty() ? "" : ", ") + part.name;
+      return std::move(created).error().with_context(names);
+    }
     weights.packed = weights.packed || created->packed();
     return created;
   };

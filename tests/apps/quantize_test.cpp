@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "bytes/gguf.h"
 #include "program.h"
@@ -136,6 +137,19 @@ TEST(Quantize, ABrokenFileIsNoGuard) {
     const Outcome result = run({"inspect", (directory / "broken.gguf").string()});
     EXPECT_EQ(result.status, 1);
     EXPECT_NE(result.out.find(tensor), std::string::npos) << result.out;
+  }
+}
+
+TEST(Quantize, TensorsWithoutNumbersAreNoModel) {
+  const TemporaryDirectory directory;
+  const std::vector<std::vector<std::int64_t>> shapes = {{5, 0}, {0, std::int64_t{1} << 35}};
+  for (const auto& shape : shapes) {
+    const std::vector<bytes::GgufTensorToWrite> tensors = {
+        {"token_embd.weight", bytes::GgmlType::kF32, shape, std::span<const std::byte>()}};
+    const Status written = bytes::write_gguf(
+        directory / "empty.gguf", {{"general.architecture", std::string("qwen3")}}, tensors);
+    ASSERT_TRUE(written.ok()) << written.error().message;
+    EXPECT_EQ(run({"inspect", (directory / "empty.gguf").string()}).status, 1);
   }
 }
 

@@ -146,6 +146,7 @@ TEST_P(PackedTest, QuantizeRoundsToTheNearestStepAndEqualsTheReference) {
   std::vector<float> x = random(columns);
   std::fill_n(x.begin(), 32, 0.0f);
   for (std::size_t i = 32; i < 64; ++i) x[i] *= 1e-30f;
+  for (std::size_t i = 96; i < 128; ++i) x[i] *= 1e-38f;  // 127 / the largest overflows
   x[70] = 1e20f;
   const Activations mine(*GetParam(), x, columns), reference(scalar_kernels(), x, columns);
   EXPECT_EQ(mine.values, reference.values);
@@ -153,6 +154,7 @@ TEST_P(PackedTest, QuantizeRoundsToTheNearestStepAndEqualsTheReference) {
   EXPECT_EQ(mine.bias_q8, reference.bias_q8);
   EXPECT_EQ(mine.bias_q4, reference.bias_q4);
   for (std::size_t i = 0; i < columns; ++i) {
+    if (i / kBlockColumns == 3) continue;
     const float scale = mine.scales[i / kBlockColumns];
     // Half a step, and the rounding of x * inverse and of the scale (values reach 127).
     EXPECT_LE(std::abs(x[i] - scale * mine.values[i]), scale * (0.5f + 127 * 3 * kEpsilon));
