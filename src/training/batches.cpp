@@ -200,6 +200,13 @@ Result<BatchStream> BatchStream::open(const std::vector<Example>& examples,
     const auto& questions = recipe.augmentation.as_prompt_sources;
     stream.as_prompt_.push_back(std::ranges::find(questions, name) != questions.end());
   }
+  for (const auto& [name, factor] : recipe.data.factors) {
+    if (std::ranges::find(sources, name) != sources.end()) continue;
+    return Error{ErrorCode::kInvalidArgument,
+                 "the recipe's data.factors name \"" + name +
+                     "\", which is no set to train on here; check the name, or give its folder with "
+                     "--data"};
+  }
   std::map<std::uint32_t, std::map<int, std::vector<std::uint32_t>>> by_source;
   for (std::size_t i = 0; i < examples.size(); ++i) {
     const int label = examples[i].label ? static_cast<int>(*examples[i].label) : -1;

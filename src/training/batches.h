@@ -99,7 +99,8 @@ class BatchStream {
   };
 
   /// Keeps pointers to `examples` and `tokenizer`. `teacher` judges spliced texts; without one
-  /// nothing is spliced. Errors: kNotFound (nothing to train on).
+  /// nothing is spliced. Errors: kNotFound (nothing to train on), kInvalidArgument (a factor for a
+  /// set that is not there).
   static Result<BatchStream> open(const std::vector<Example>& examples,
                                   const std::vector<std::string>& sources,
                                   const tokens::Tokenizer& tokenizer, const Recipe& recipe,
