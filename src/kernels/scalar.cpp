@@ -39,7 +39,7 @@ void put(CacheType type, float value, std::byte* block, std::size_t i) {
   if (type == CacheType::kF32) {
     std::memcpy(block + 4 * i, &value, 4);
   } else {
-    const std::uint16_t half = f16_from_float(value);
+    const std::uint16_t half = cache_f16(f16_from_float(value));
     std::memcpy(block + 2 * i, &half, 2);
   }
 }

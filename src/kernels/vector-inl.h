@@ -128,11 +128,13 @@ void store_kv(CacheType type, const float* key, const float* value, std::size_t 
     for (; i + V::kLanes <= n; i += V::kLanes) {
       std::uint16_t halves[V::kLanes];
       V::store_f16(halves, V::load(from + i));
-      for (std::size_t k = 0; k < V::kLanes; ++k)
-        std::memcpy(to + 2 * (i + k) * step, halves + k, 2);
+      for (std::size_t k = 0; k < V::kLanes; ++k) {
+        const std::uint16_t half = cache_f16(halves[k]);
+        std::memcpy(to + 2 * (i + k) * step, &half, 2);
+      }
     }
     for (; i < n; ++i) {
-      const std::uint16_t half = f16_from_float(from[i]);
+      const std::uint16_t half = cache_f16(f16_from_float(from[i]));
       std::memcpy(to + 2 * i * step, &half, 2);
     }
   };

@@ -11,6 +11,12 @@
 
 namespace qwen3guard::kernels {
 
+/// As a half float in the KV cache. What is too large becomes NaN: an infinite key could score
+/// minus infinity and be overlooked.
+inline std::uint16_t cache_f16(std::uint16_t half) {
+  return (half & 0x7fffu) == 0x7c00u ? std::uint16_t{0x7e00} : half;
+}
+
 inline float widen(const std::byte* row, WeightType type, std::size_t i) {
   if (type == WeightType::kF32) {
     float value;

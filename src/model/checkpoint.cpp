@@ -73,8 +73,9 @@ Result<StoredMatrix> Checkpoint::find_shaped(const std::string& name,
     found.assign(tensor->shape.begin(), tensor->shape.end());
   }
   if (found.empty()) {
+    const std::string shown = gguf_ ? gguf_tensor_name(name).value_or(gguf_head_key(name)) : name;
     return Error{ErrorCode::kNotFound,
-                 "tensor " + name +
+                 "tensor " + shown +
                      " is missing; the configuration asks for it: is this the right checkpoint, "
                      "completely downloaded?"};
   }

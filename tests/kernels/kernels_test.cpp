@@ -191,6 +191,22 @@ TEST_P(KernelsTest, AttentionPiecesFollowTheirFormulas) {
   }
 }
 
+TEST_P(KernelsTest, WhatAHalfFloatCannotHoldIsNotOverlooked) {
+  const std::size_t n = 20;
+  for (const float large : {1e6f, -1e6f, 65520.0f}) {
+    for (const std::size_t at : {0u, 17u}) {
+      std::vector<float> key(n, 1.0f), query(n, -1.0f), scores(kKvBlock);
+      key[at] = large;
+      std::vector<std::byte> keys(kKvBlock * n * 2), values(keys.size());
+      GetParam()->store_kv(CacheType::kF16, key.data(), key.data(), n, 0, keys.data(),
+                           values.data());
+      GetParam()->score_keys(CacheType::kF16, query.data(), 1, n, keys.data(), 1, 1.0f,
+                             scores.data(), kKvBlock);
+      EXPECT_TRUE(std::isnan(scores[0])) << large;
+    }
+  }
+}
+
 TEST_P(KernelsTest, QueriesTogetherEqualQueriesAloneBitForBit) {
   const std::size_t n = 72, used = 50, count = 13;
   for (const CacheType type : {CacheType::kF32, CacheType::kF16}) {
