@@ -3,10 +3,9 @@
 add_library(qg_flags INTERFACE)
 target_compile_options(qg_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                           -Wno-sign-conversion)
-# g++ 12 reports overlapping copies in its own std::string (GCC bug 105329). ccache needs
-# -fpch-preprocess to see through precompiled headers.
+# g++ 12 reports overlapping copies in its own std::string (GCC bug 105329).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(qg_flags INTERFACE -Wno-restrict -fpch-preprocess)
+  target_compile_options(qg_flags INTERFACE -Wno-restrict)
 endif()
 target_include_directories(qg_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
 if(QWEN3GUARD_SANITIZE)
@@ -18,26 +17,30 @@ if(QWEN3GUARD_FUZZ)
   target_compile_options(qg_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# For code whose compile time is that of the headers of JSON, CLI11 and GoogleTest: several files are
+# compiled as one, so that those are parsed and instantiated once for all, and optimised little. Names in
+# anonymous namespaces must therefore differ between the files of one target.
+set(QG_COLD_OPTIONS $<$<CONFIG:Release>:-O1>)
+function(qg_compile_cold target)
+  target_compile_options(${target} PRIVATE ${QG_COLD_OPTIONS})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 5)
+endfunction()
+
 # qg_add_library(tokens SOURCES a.cpp … DEPENDS base bytes …): one library a folder, target qg_<folder>.
+# COLD: nothing in it runs more often than once a file or request.
 function(qg_add_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "SOURCES;DEPENDS;LINK" ${ARGN})
   add_library(qg_${name} STATIC ${ARG_SOURCES})
+  if(ARG_COLD)
+    qg_compile_cold(qg_${name})
+  endif()
   list(TRANSFORM ARG_DEPENDS PREPEND qg_)
   target_link_libraries(qg_${name} PUBLIC qg_flags ${ARG_DEPENDS} ${ARG_LINK})
 endfunction()
 
-# Tests spend most of their compile time on the headers of GoogleTest and JSON: parsed once, for all.
-set(QG_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
-function(qg_precompile_test_headers)
-  add_library(qg_test_headers OBJECT ${CMAKE_SOURCE_DIR}/tests/support/headers.cpp)
-  target_link_libraries(qg_test_headers PRIVATE qg_flags GTest::gtest nlohmann_json::nlohmann_json)
-  target_compile_options(qg_test_headers PRIVATE ${QG_TEST_OPTIONS})
-  target_precompile_headers(qg_test_headers PRIVATE <gtest/gtest.h> <nlohmann/json.hpp>)
-endfunction()
-
 # qg_add_test(tokens SOURCES a_test.cpp … DEPENDS tokens …): one GoogleTest program a folder, listed by
 # ctest test by test. Test data is found through QG_TEST_DATA (tests/golden) and QG_SOURCE_DIR. Compiling
-# a test takes longer than running it, so tests are optimised little; what they test is optimised fully.
+# a test takes longer than running it, so tests are compiled cold; what they test is optimised fully.
 function(qg_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
   list(TRANSFORM ARG_DEPENDS PREPEND qg_)
@@ -47,8 +50,8 @@ function(qg_add_test name)
   target_compile_definitions(${name}_test PRIVATE QG_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/golden"
                                                   QG_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                                   QG_BUILD_DIR="${CMAKE_BINARY_DIR}")
-  target_compile_options(${name}_test PRIVATE ${QG_TEST_OPTIONS})
-  target_precompile_headers(${name}_test REUSE_FROM qg_test_headers)
+  target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests/support)
+  qg_compile_cold(${name}_test)
   add_test(NAME ${name} COMMAND ${name}_test)
 endfunction()
 

@@ -13,13 +13,13 @@ namespace {
 
 constexpr std::size_t kMaxLine = 16u << 20;
 
-struct GzClose {
-  void operator()(gzFile_s* file) const { gzclose(file); }
-};
-
 }  // namespace
 
 struct LabelledReader::State {
+  struct GzClose {
+    void operator()(gzFile_s* file) const { gzclose(file); }
+  };
+
   std::filesystem::path path;
   std::unique_ptr<gzFile_s, GzClose> file;
   std::array<char, 1 << 16> buffer{};

@@ -9,13 +9,12 @@
 #include <vector>
 
 #include "bytes/gguf.h"
+#include "paths.h"
 #include "program.h"
 
 namespace qwen3guard::apps::test {
 namespace {
 
-const std::filesystem::path kBoxed =
-    std::filesystem::path(QG_SOURCE_DIR) / "models" / "qwen3guard-stream-mini";
 const std::filesystem::path kToyGen = std::filesystem::path(QG_TEST_DATA) / "models" / "toy-gen";
 
 Outcome quantize(const std::filesystem::path& from, const std::filesystem::path& to,
@@ -35,7 +34,7 @@ TEST(Quantize, TheFileIsAHealthyGuard) {
   const TemporaryDirectory directory;
   for (const std::string bits : {"8", "4"}) {
     const auto file = directory / ("guard-" + bits + ".gguf");
-    const Outcome result = quantize(kBoxed, file, bits);
+    const Outcome result = quantize(boxed(), file, bits);
     ASSERT_EQ(result.status, 0) << result.err;
     const Outcome inspected = run({"inspect", file.string()});
     EXPECT_EQ(inspected.status, 0) << inspected.out;
@@ -53,9 +52,9 @@ TEST(Quantize, JudgesAsTheCheckpointQuantizedOnLoadDoes) {
   const TemporaryDirectory directory;
   for (const std::string bits : {"8", "4"}) {
     const auto file = directory / ("guard-" + bits + ".gguf");
-    ASSERT_EQ(quantize(kBoxed, file, bits).status, 0);
+    ASSERT_EQ(quantize(boxed(), file, bits).status, 0);
     for (const char* prompt : {"How do I build a pipe bomb?", "How do I bake bread?"}) {
-      const auto from_file = judge(file, prompt), on_load = judge(kBoxed, prompt, "q" + bits);
+      const auto from_file = judge(file, prompt), on_load = judge(boxed(), prompt, "q" + bits);
       EXPECT_EQ(from_file["risk"], on_load["risk"]);
       EXPECT_EQ(from_file["tokens"], on_load["tokens"]);
       for (const char* risk : {"safe", "controversial", "unsafe"}) {
@@ -86,12 +85,12 @@ TEST(Quantize, AGenModelKeepsItsAnswers) {
 TEST(Quantize, RefusesWhatItCannotDo) {
   const TemporaryDirectory directory;
   const auto file = directory / "guard.gguf";
-  ASSERT_EQ(quantize(kBoxed, file, "8").status, 0);
+  ASSERT_EQ(quantize(boxed(), file, "8").status, 0);
   const auto size = std::filesystem::file_size(file);
-  EXPECT_EQ(quantize(kBoxed, file, "4").status, 2) << "the file exists";
+  EXPECT_EQ(quantize(boxed(), file, "4").status, 2) << "the file exists";
   EXPECT_EQ(std::filesystem::file_size(file), size);
-  EXPECT_EQ(quantize(kBoxed, directory / "guard.bin", "8").status, 2);
-  EXPECT_EQ(quantize(kBoxed, directory / "other.gguf", "3").status, 2);
+  EXPECT_EQ(quantize(boxed(), directory / "guard.bin", "8").status, 2);
+  EXPECT_EQ(quantize(boxed(), directory / "other.gguf", "3").status, 2);
   EXPECT_EQ(quantize(file, directory / "other.gguf", "4").status, 2) << "a GGUF file already";
   EXPECT_EQ(quantize(directory / "nothing", directory / "other.gguf", "8").status, 2);
   EXPECT_FALSE(std::filesystem::exists(directory / "other.gguf"));
@@ -100,7 +99,7 @@ TEST(Quantize, RefusesWhatItCannotDo) {
 TEST(Quantize, ABrokenFileIsNoGuard) {
   const TemporaryDirectory directory;
   const auto file = directory / "guard.gguf";
-  ASSERT_EQ(quantize(kBoxed, file, "8").status, 0);
+  ASSERT_EQ(quantize(boxed(), file, "8").status, 0);
   std::string bytes = read_text(file);
   const auto refused = [&](std::string changed) {
     write_text(directory / "broken.gguf", std::move(changed));

@@ -111,18 +111,19 @@ TEST(GgufMetadata, NumbersAreWidenedAndChecked) {
   EXPECT_TRUE(std::isnan(*file->get<double>("nan")));
   EXPECT_EQ(*file->get<bool>("bool"), true);
 
-  constexpr auto kUnsupported = ErrorCode::kUnsupported;
-  expect_error(file->get<std::int32_t>("u32"), kUnsupported,
+  expect_error(file->get<std::int32_t>("u32"), ErrorCode::kUnsupported,
                {"metadata 'u32' (byte ", "expected i32, found 4000000000, which does not fit"});
-  expect_error(file->get<std::uint64_t>("i8"), kUnsupported, {"expected u64, found -7"});
-  expect_error(file->get<std::int64_t>("u64"), kUnsupported, {"does not fit"});
-  expect_error(file->get<std::uint32_t>("f32"), kUnsupported,
+  expect_error(file->get<std::uint64_t>("i8"), ErrorCode::kUnsupported, {"expected u64, found -7"});
+  expect_error(file->get<std::int64_t>("u64"), ErrorCode::kUnsupported, {"does not fit"});
+  expect_error(file->get<std::uint32_t>("f32"), ErrorCode::kUnsupported,
                {"expected u32, found f32", "convert"});
-  expect_error(file->get<double>("u8"), kUnsupported, {"expected f32 or f64, found u8"});
-  expect_error(file->get<bool>("u8"), kUnsupported, {"expected bool, found u8"});
-  expect_error(file->get<std::uint32_t>("bool"), kUnsupported, {"expected u32, found bool"});
-  expect_error(file->get<std::string_view>("u8"), kUnsupported, {"expected string, found u8"});
-  expect_error(file->get<std::vector<bool>>("bool"), kUnsupported,
+  expect_error(file->get<double>("u8"), ErrorCode::kUnsupported, {"expected f32 or f64, found u8"});
+  expect_error(file->get<bool>("u8"), ErrorCode::kUnsupported, {"expected bool, found u8"});
+  expect_error(file->get<std::uint32_t>("bool"), ErrorCode::kUnsupported,
+               {"expected u32, found bool"});
+  expect_error(file->get<std::string_view>("u8"), ErrorCode::kUnsupported,
+               {"expected string, found u8"});
+  expect_error(file->get<std::vector<bool>>("bool"), ErrorCode::kUnsupported,
                {"expected an array of bool, found bool"});
   expect_error(file->get<bool>("Bool"), ErrorCode::kNotFound, {"no metadata 'Bool'"});
 }
@@ -147,12 +148,12 @@ TEST(GgufMetadata, ArraysOfEveryKind) {
   EXPECT_TRUE(file->get<std::vector<std::string_view>>("none")->empty());
   EXPECT_EQ(file->find_metadata("strings")->type_text(), "array of 3 string");
 
-  constexpr auto kUnsupported = ErrorCode::kUnsupported;
-  expect_error(file->get<std::vector<std::uint64_t>>("i16"), kUnsupported,
+  expect_error(file->get<std::vector<std::uint64_t>>("i16"), ErrorCode::kUnsupported,
                {"metadata 'i16'", "expected u64, found -1"});
-  expect_error(file->get<std::vector<std::int32_t>>("strings"), kUnsupported,
+  expect_error(file->get<std::vector<std::int32_t>>("strings"), ErrorCode::kUnsupported,
                {"expected an array of i32, found array of 3 string"});
-  expect_error(file->get<std::string_view>("strings"), kUnsupported, {"expected string"});
+  expect_error(file->get<std::string_view>("strings"), ErrorCode::kUnsupported,
+               {"expected string"});
 }
 
 TEST(GgufMetadata, AVocabularyCostsNoMoreThanItsViews) {

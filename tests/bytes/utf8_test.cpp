@@ -58,7 +58,7 @@ TEST(Utf8, TheWalkAgreesWithTheCheckOfTheWhole) {
       if (size == 0 || size > text.size() - at) bad = at;
       at += size;
     }
-    ASSERT_EQ(find_invalid_utf8(text), bad) << testing::PrintToString(text);
+    ASSERT_EQ(find_invalid_utf8(text), bad) << ::testing::PrintToString(text);
   }
 }
 

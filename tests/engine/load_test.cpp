@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "paths.h"
 #include "qwen3guard/guard.h"
 #include "random_checkpoint.h"
 #include "tokens/chat_template.h"
@@ -24,7 +25,7 @@ class LoadTest : public testing::TestWithParam<bool> {
   LoadTest() {
     directory_ = test::write_random_checkpoint(
         {.guard = GetParam(), .hidden = 16, .layers = 1, .intermediate = 16},
-        std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json");
+        golden_tokenizer_file());
     std::ifstream file(tokenizer());
     tokenizer_ = json::parse(file);
   }

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "paths.h"
 #include "qwen3guard/guard.h"
 
 namespace qwen3guard {
@@ -117,8 +118,7 @@ void write_checkpoint(const std::filesystem::path& directory, const Shape& s) {
     std::ofstream(directory / "model.safetensors.index.json")
         << nlohmann::json{{"weight_map", map}}.dump();
   }
-  std::filesystem::copy_file(std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json",
-                             directory / "tokenizer.json");
+  std::filesystem::copy_file(golden_tokenizer_file(), directory / "tokenizer.json");
 }
 
 // Anonymous resident memory of this process, in bytes.
@@ -148,7 +148,9 @@ TEST_P(OfficialShapesTest, LoadsAndJudgesAPromptInLittleMemory) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     EXPECT_LT(anonymous_memory(), before + (std::size_t{1} << 30));
 #endif
-    RecordProperty("anonymous_mb", static_cast<int>(static_cast<std::ptrdiff_t>(anonymous_memory() - before) / (1 << 20)));
+    RecordProperty(
+        "anonymous_mb",
+        static_cast<int>(static_cast<std::ptrdiff_t>(anonymous_memory() - before) / (1 << 20)));
   }
   std::filesystem::remove_all(name);
 }

@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 
+#include "paths.h"
 #include "qwen3guard/guard.h"
 #include "random_checkpoint.h"
 #include "tokens/chat_template.h"
@@ -14,9 +15,6 @@
 
 namespace qwen3guard {
 namespace {
-
-const std::filesystem::path kTokenizer =
-    std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json";
 
 const std::vector<std::string>& texts() {
   static const std::vector<std::string> all = {
@@ -38,7 +36,7 @@ const std::vector<std::string>& texts() {
 class SessionTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    directory_ = test::write_random_checkpoint({}, kTokenizer);
+    directory_ = test::write_random_checkpoint({}, golden_tokenizer_file());
     auto guard = Guard::load(directory_, {.threads = 1});
     ASSERT_TRUE(guard.ok()) << guard.error().message;
     guard_ = new Guard(*guard);
@@ -302,7 +300,7 @@ TEST_F(SessionTest, MistakesAreErrorsAndNeverSafe) {
 }
 
 TEST(BrokenModel, NaNWeightsAreAnErrorNotAVerdict) {
-  const auto directory = test::write_random_checkpoint({.broken = true}, kTokenizer);
+  const auto directory = test::write_random_checkpoint({.broken = true}, golden_tokenizer_file());
   const auto guard = Guard::load(directory);
   ASSERT_TRUE(guard.ok()) << guard.error().message;
   const auto verdict = guard->moderate({{Role::kUser, "hello"}}, Policy::strict());
@@ -312,7 +310,8 @@ TEST(BrokenModel, NaNWeightsAreAnErrorNotAVerdict) {
 }
 
 TEST(BrokenModel, ATokenizerLargerThanTheEmbeddingIsRefused) {
-  const auto directory = test::write_random_checkpoint({.vocabulary = 100}, kTokenizer);
+  const auto directory =
+      test::write_random_checkpoint({.vocabulary = 100}, golden_tokenizer_file());
   const auto guard = Guard::load(directory);
   ASSERT_FALSE(guard.ok());
   EXPECT_EQ(guard.error().code, ErrorCode::kCorruptFile);

@@ -5,14 +5,12 @@
 #include <filesystem>
 #include <string>
 
+#include "paths.h"
 #include "qwen3guard/guard.h"
 #include "random_checkpoint.h"
 
 namespace qwen3guard {
 namespace {
-
-const std::filesystem::path kTokenizer =
-    std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json";
 
 std::string long_text(std::size_t words) {
   std::string text;
@@ -24,7 +22,8 @@ class WindowTest : public testing::Test {
  protected:
   void SetUp() override {
     directory_ = test::write_random_checkpoint(
-        {.hidden = 16, .layers = 1, .intermediate = 16, .max_positions = 256}, kTokenizer);
+        {.hidden = 16, .layers = 1, .intermediate = 16, .max_positions = 256},
+        golden_tokenizer_file());
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
   Guard load(Overflow overflow) {

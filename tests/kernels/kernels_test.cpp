@@ -9,21 +9,15 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "kernels/widen.h"
+#include "tables.h"
 
 namespace qwen3guard::kernels {
 namespace {
-
-constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
-
-std::vector<const Kernels*> tables() {
-  return {available_kernels().begin(), available_kernels().end()};
-}
 
 class KernelsTest : public testing::TestWithParam<const Kernels*> {
  protected:

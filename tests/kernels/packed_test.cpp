@@ -7,21 +7,14 @@
 
 #include <bit>
 #include <cmath>
-#include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "tables.h"
 
 namespace qwen3guard::kernels {
 namespace {
-
-constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
-
-std::vector<const Kernels*> tables() {
-  return {available_kernels().begin(), available_kernels().end()};
-}
 
 struct Activations {
   std::vector<std::int8_t> values;

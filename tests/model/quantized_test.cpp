@@ -8,14 +8,11 @@
 #include <vector>
 
 #include "model/model.h"
+#include "paths.h"
 #include "random_checkpoint.h"
 
 namespace qwen3guard::model {
 namespace {
-
-std::filesystem::path boxed() {
-  return std::filesystem::path(QG_SOURCE_DIR) / "models" / "qwen3guard-stream-mini";
-}
 
 std::shared_ptr<const Model> load(WeightFormat format, const kernels::Kernels* kernels) {
   auto model = Model::load(boxed(), {.weights = format, .kernels = kernels});
@@ -176,8 +173,8 @@ TEST(Quantized, StatesStayWithinTheStatedError) {
 }
 
 TEST(Quantized, WidthsThatAreNoWholeBlocksAreRefused) {
-  const auto directory = test::write_random_checkpoint(
-      {.intermediate = 48}, std::filesystem::path(QG_TEST_DATA) / "tokenizer" / "tokenizer.json");
+  const auto directory =
+      test::write_random_checkpoint({.intermediate = 48}, golden_tokenizer_file());
   const auto model = Model::load(directory, {.weights = WeightFormat::kQ8});
   std::filesystem::remove_all(directory);
   ASSERT_FALSE(model.ok());

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "paths.h"
 #include "support.h"
 
 namespace qwen3guard::tokens {
@@ -17,10 +18,6 @@ using Strings = std::vector<std::string>;
 using Types = std::vector<std::int32_t>;
 
 constexpr std::size_t kRows = 5120;  // of an embedding with padding
-
-std::filesystem::path mini_directory() {
-  return std::filesystem::path(QG_SOURCE_DIR) / "models" / "qwen3guard-stream-mini";
-}
 
 GgufMetadata metadata_of(const std::filesystem::path& directory, std::size_t rows) {
   auto metadata = gguf_tokenizer_metadata(tokenizer_json(directory), rows);
@@ -53,7 +50,7 @@ Result<std::shared_ptr<const Tokenizer>> through_gguf(const GgufMetadata& metada
 }
 
 /// The golden tokenizer with one value replaced.
-GgufMetadata with(const std::string& name, GgufValue replacement) {
+GgufMetadata metadata_with(const std::string& name, GgufValue replacement) {
   GgufMetadata metadata = golden_metadata();
   for (auto& [key, value] : metadata) {
     if (key == "tokenizer.ggml." + name) value = std::move(replacement);
@@ -113,10 +110,9 @@ TEST(TokenizerGguf, RoundTripOfTheGoldenTokenizer) {
 }
 
 TEST(TokenizerGguf, RoundTripOfTheBoxedModelsTokenizer) {
-  const auto expected = Tokenizer::load(mini_directory());
+  const auto expected = Tokenizer::load(boxed());
   ASSERT_TRUE(expected.ok()) << expected.error().message;
-  const auto tokenizer =
-      through_gguf(metadata_of(mini_directory(), (*expected)->vocabulary_size()));
+  const auto tokenizer = through_gguf(metadata_of(boxed(), (*expected)->vocabulary_size()));
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   expect_same_tokenizer(**expected, **tokenizer);
 }
@@ -176,12 +172,12 @@ TEST(TokenizerGguf, SpecialSurvives) {
 
 TEST(TokenizerGguf, ForeignTokenizersAreUnsupported) {
   const auto unsupported = ErrorCode::kUnsupported;
-  expect_error(with("model", std::string("llama")), unsupported,
+  expect_error(metadata_with("model", std::string("llama")), unsupported,
                {"tokenizer.ggml.model", "gpt2", "llama"});
-  expect_error(with("model", std::uint32_t{2}), unsupported,
+  expect_error(metadata_with("model", std::uint32_t{2}), unsupported,
                {"tokenizer.ggml.model", "gpt2", "u32"});
   expect_error(without("model"), unsupported, {"tokenizer.ggml.model", "gpt2", "nothing"});
-  expect_error(with("pre", std::string("llama-bpe")), unsupported,
+  expect_error(metadata_with("pre", std::string("llama-bpe")), unsupported,
                {"tokenizer.ggml.pre", "qwen2", "llama-bpe"});
   expect_error(without("pre"), unsupported, {"tokenizer.ggml.pre", "qwen2", "nothing"});
   expect_error(with_type(7, 2), unsupported, {"token_type", "element 7", "found 2"});
@@ -197,8 +193,10 @@ TEST(TokenizerGguf, KeysThatAreMissingOrOfAnotherType) {
   for (const char* name : {"tokens", "token_type", "merges"}) {
     const std::string key = std::string("tokenizer.ggml.") + name;
     expect_error(without(name), ErrorCode::kNotFound, {key});
-    expect_error(with(name, std::string("none")), ErrorCode::kUnsupported, {key, "string"});
-    expect_error(with(name, std::vector<float>{1.0f}), ErrorCode::kUnsupported, {key, "f32"});
+    expect_error(metadata_with(name, std::string("none")), ErrorCode::kUnsupported,
+                 {key, "string"});
+    expect_error(metadata_with(name, std::vector<float>{1.0f}), ErrorCode::kUnsupported,
+                 {key, "f32"});
   }
 }
 
@@ -229,7 +227,7 @@ TEST(TokenizerGguf, ContradictionsAreCorrupt) {
 }
 
 TEST(TokenizerGguf, Limits) {
-  expect_error(with("tokens", Strings(kMaxTokenId + 2)), ErrorCode::kUnsupported,
+  expect_error(metadata_with("tokens", Strings(kMaxTokenId + 2)), ErrorCode::kUnsupported,
                {"tokenizer.ggml.tokens", std::to_string(kMaxTokenId + 2)});
   expect_error(with_string("tokens", 9, std::string(kMaxTokenizerFileBytes, 'a')),
                ErrorCode::kTooLong, {"tokenizer.ggml.tokens", "67,108,864"});

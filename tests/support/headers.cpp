@@ -1,1 +1,0 @@
-// The target that precompiles the headers of all tests needs a source file.
