@@ -10,6 +10,7 @@ two medians. Writes report.json and report.md. Nothing else may run meanwhile.
 """
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -31,8 +32,9 @@ PER_VERDICT = {6, 7}
 
 
 class Side:
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, command, isa=None):
+        environment = dict(os.environ, **({"QWEN3GUARD_ISA": isa} if isa else {}))
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.info = json.loads(self.process.stdout.readline())
 
     def ask(self, measurement):
@@ -57,8 +59,10 @@ def processor():
 
 
 def compare(name, path, options):
-    ours = Side([options.ours, path, "--threads", str(options.threads)])
-    peer = Side([options.peer, path, "--threads", str(options.threads)])
+    threads = ["--threads", str(options.threads)]
+    our_command = [options.ours, path, *threads]
+    peer_command = [options.peer, path, *threads, *(["--variant", options.variant] if options.variant else [])]
+    ours, peer = Side(our_command, options.isa), Side(peer_command)
     rows = []
     for index, (title, our_line, peer_line) in enumerate(MEASUREMENTS):
         samples = {"ours": [], "peer": []}
@@ -72,8 +76,8 @@ def compare(name, path, options):
         row["ratio"] = statistics.median(samples["ours"]) / statistics.median(samples["peer"])
         rows.append(row)
     memory = {}
-    for side, program in (("ours", options.ours), ("peer", options.peer)):
-        fresh = Side([program, path, "--threads", str(options.threads)])
+    for side, command in (("ours", our_command), ("peer", peer_command)):
+        fresh = Side(command, options.isa)
         memory[side] = fresh.ask("memory 16 128")["peak_bytes"]
         fresh.close()
     result = {"name": name, "ours": ours.info, "peer": peer.info, "rows": rows, "memory_16x128": memory}
@@ -88,6 +92,8 @@ def main():
     parser.add_argument("--peer", required=True)
     parser.add_argument("--pair", nargs=2, action="append", metavar=("NAME", "FILE"), required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--isa", help="our instruction set (QWEN3GUARD_ISA); else the best here")
+    parser.add_argument("--variant", help="the peer's processor library, such as haswell; else its own choice")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", required=True)

@@ -22,7 +22,7 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls body(begin, end) for disjoint ranges that cover [0, count), about `grain` long each,
+  /// Calls body(begin, end) for disjoint ranges that cover [0, count), at least `grain` long each,
   /// from the pool's threads and the caller's; returns when all are done. Calls from several
   /// threads take turns. `body` must not call the pool again and must not throw.
   template <typename Body>

@@ -43,6 +43,7 @@ inline void tile_times_tokens(const std::uint8_t* tile, const std::uint16_t* sca
   for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_ps();
   for (std::size_t b = 0; b < blocks; ++b) {
     __m512i groups[kGroups];
+    prefetch_block(tile + b * kBytes, kBytes);
     load_block<type>(tile + b * kBytes, groups);
     const __m512 scale = _mm512_cvtph_ps(
         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + b * kTileRows)));

@@ -62,6 +62,13 @@ inline int packed_value(const PackedMatrix& matrix, const std::uint8_t* block, s
 /// The weights of one row, widened. For tests and for rows that are read alone.
 void unpack_row(const PackedMatrix& matrix, std::size_t row, float* out);
 
+/// Asks for the block of a tile that is read a little later. Weights come from memory once a pass,
+/// and the processor's own prefetcher stops at every page.
+inline void prefetch_block(const std::uint8_t* block, std::size_t bytes) {
+  constexpr std::size_t kAhead = 4096, kLine = 64;
+  for (std::size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(block + kAhead + i);
+}
+
 /// Four neighbouring activations as one lane.
 inline std::int32_t load_four(const std::int8_t* values) {
   std::int32_t four;
