@@ -63,6 +63,10 @@ struct GuardOptions {
   WeightFormat weights = WeightFormat::kStored;
   /// Memory for keys and values of prompt beginnings that conversations share; 0: none.
   std::size_t prefix_cache_bytes = std::size_t{64} << 20;
+  /// Limit on the keys and values of all conversations together, those of the prefix cache
+  /// included; reading on fails with kOverloaded then and leaves the conversation as it was. 0: no
+  /// limit.
+  std::size_t kv_memory_bytes = 0;
   /// REQUIRES: step_tokens >= 1.
   QueueLimits queue = {};
 };

@@ -82,7 +82,7 @@ class GenReading {
 
  private:
   explicit GenReading(const Loaded& loaded)
-      : loaded_(&loaded), state_{loaded.model().new_cache(), {}} {}
+      : loaded_(&loaded), state_{loaded.new_cache(), {}} {}
 
   heads::ReadSequence reader() {
     return [this](const model::Sequence& sequence) {

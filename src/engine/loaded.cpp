@@ -47,6 +47,7 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
     return Error{ErrorCode::kInvalidArgument, "queue.step_tokens: expected 1 or more, found 0"};
   }
   loaded->scheduler_ = std::make_unique<Scheduler>(*loaded->model_, *loaded->pool_, options.queue);
+  loaded->kv_budget_ = std::make_shared<model::KvBudget>(options.kv_memory_bytes);
   loaded->prefix_cache_ = std::make_unique<PrefixCache>(options.prefix_cache_bytes);
   return std::shared_ptr<const Loaded>(std::move(loaded));
 }

@@ -32,6 +32,8 @@ class Loaded {
   base::ThreadPool& pool() const { return *pool_; }
   PrefixCache& prefix_cache() const { return *prefix_cache_; }
   Scheduler& scheduler() const { return *scheduler_; }
+  /// A cache that counts towards GuardOptions::kv_memory_bytes.
+  model::KvCache new_cache() const { return model_->new_cache(kv_budget_); }
   /// The id of <|im_end|>, where a prompt's verdict is read and an answer ends.
   tokens::TokenId turn_end() const { return turn_end_; }
 
@@ -44,6 +46,7 @@ class Loaded {
   std::unique_ptr<base::ThreadPool> pool_;
   std::unique_ptr<PrefixCache> prefix_cache_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::shared_ptr<model::KvBudget> kv_budget_;
   tokens::TokenId turn_end_ = 0;
 };
 

@@ -8,7 +8,7 @@
 namespace qwen3guard::engine {
 
 Reader::Reader(std::shared_ptr<const Loaded> loaded)
-    : loaded_(std::move(loaded)), cache_(loaded_->model().new_cache()) {}
+    : loaded_(std::move(loaded)), cache_(loaded_->new_cache()) {}
 
 std::size_t Reader::room() const { return loaded_->model().config().max_positions - cache_.size(); }
 

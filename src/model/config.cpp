@@ -17,7 +17,7 @@ using nlohmann::json;
 constexpr std::int64_t kLargestSize = std::int64_t{1} << 24;
 
 Error bad_key(std::string_view key, const std::string& expected, const json* found) {
-  std::string text = "config.json: \"" + std::string(key) + "\": expected " + expected + ", found ";
+  std::string text = "\"" + std::string(key) + "\": expected " + expected + ", found ";
   text += found == nullptr
               ? "nothing"
               : found->dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80);
@@ -104,7 +104,7 @@ Result<GuardHeadsConfig> guard_heads(const json& object) {
 
 Error unsupported(std::string_view key, const json& found, const std::string& expected) {
   return {ErrorCode::kUnsupported,
-          "config.json: \"" + std::string(key) + "\" is " +
+          "\"" + std::string(key) + "\" is " +
               found.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80) +
               "; this program runs " + expected};
 }
@@ -205,7 +205,9 @@ Result<ModelConfig> load_config(const std::filesystem::path& directory) {
   QG_TRY(const json object,
          bytes::read_json(directory / "config.json", {.max_bytes = 1u << 20, .max_depth = 32}));
   auto config = parse_config(object);
-  if (!config.ok()) return std::move(config).error().with_context(directory.string());
+  if (!config.ok()) {
+    return std::move(config).error().with_context((directory / "config.json").string());
+  }
   return config;
 }
 

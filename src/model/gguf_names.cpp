@@ -119,7 +119,12 @@ Result<ModelConfig> gguf_config(const bytes::GgufFile& file) {
       for (std::size_t i = 0; i < labels.size(); ++i) map[std::to_string(i)] = labels[i];
     }
   }
-  return parse_config(json);
+  auto config = parse_config(json);
+  if (!config.ok()) {
+    return std::move(config).error().with_context(
+        "metadata (keys under their names in config.json)");
+  }
+  return config;
 }
 
 bytes::GgufMetadata gguf_metadata(const ModelConfig& c, const std::string& name) {

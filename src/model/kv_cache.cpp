@@ -1,24 +1,41 @@
 #include "model/kv_cache.h"
 
 #include <algorithm>
+#include <iterator>
 #include <new>
+#include <string>
+#include <utility>
 
 #include "base/check.h"
 
 namespace qwen3guard::model {
-namespace {
 
-// Whole vectors lie in one cache line each.
-std::shared_ptr<std::byte[]> allocate(std::size_t bytes) {
-  constexpr auto kLine = std::align_val_t{64};
-  return {static_cast<std::byte*>(::operator new(bytes, kLine)),
-          [](std::byte* p) { ::operator delete(p, kLine); }};
+bool KvBudget::take(std::size_t bytes) {
+  std::size_t used = used_.load(std::memory_order_relaxed);
+  do {
+    if (limit_ != 0 && (used > limit_ || bytes > limit_ - used)) return false;
+  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
+  return true;
 }
 
-}  // namespace
+KvCache::KvCache(const ModelConfig& config, kernels::CacheType type,
+                 std::shared_ptr<KvBudget> budget)
+    : layers_(config.layers),
+      kv_heads_(config.kv_heads),
+      head_dim_(config.head_dim),
+      type_(type),
+      budget_(std::move(budget)) {}
 
-KvCache::KvCache(const ModelConfig& config, kernels::CacheType type)
-    : layers_(config.layers), kv_heads_(config.kv_heads), head_dim_(config.head_dim), type_(type) {}
+std::shared_ptr<std::byte[]> KvCache::allocate_block() const {
+  constexpr auto kLine = std::align_val_t{64};  // whole vectors lie in one cache line each
+  const std::size_t bytes = offset(layers_, 0, false);
+  if (budget_ != nullptr && !budget_->take(bytes)) return nullptr;
+  return {static_cast<std::byte*>(::operator new(bytes, kLine)),
+          [bytes, budget = budget_](std::byte* p) {
+            ::operator delete(p, kLine);
+            if (budget != nullptr) budget->give_back(bytes);
+          }};
+}
 
 std::size_t KvCache::offset(std::size_t layer, std::size_t head, bool value) const {
   const std::size_t element = type_ == kernels::CacheType::kF32 ? 4 : 2;
@@ -48,22 +65,30 @@ void KvCache::truncate(std::size_t size) {
   blocks_.resize((size + kBlockTokens - 1) / kBlockTokens);
 }
 
-void KvCache::make_exclusive(Slot& slot) const {
-  if (slot.exclusive) return;
-  const std::size_t count = offset(layers_, 0, false);
-  std::shared_ptr<std::byte[]> copy = allocate(count);
-  std::copy_n(slot.data.get(), count, copy.get());
-  slot = {std::move(copy), true};
-}
-
-void KvCache::grow(std::size_t count) {
-  if (count == 0) return;
-  if (size_ % kBlockTokens != 0) make_exclusive(blocks_.back());
-  size_ += count;
-  while (blocks_.size() * kBlockTokens < size_) {
+Status KvCache::grow(std::size_t count) {
+  if (count == 0) return {};
+  const std::size_t held = blocks_.size();
+  const std::size_t wanted = (size_ + count + kBlockTokens - 1) / kBlockTokens;
+  // A block that is shared is written to as a copy of its own.
+  const bool copies = size_ % kBlockTokens != 0 && !blocks_.back().exclusive;
+  std::vector<Slot> fresh;
+  for (std::size_t b = 0; b < wanted - held + (copies ? 1 : 0); ++b) {
     // Uninitialised on purpose: rows are read only after they were written.
-    blocks_.push_back({allocate(offset(layers_, 0, false)), true});
+    fresh.push_back({allocate_block(), true});
+    if (fresh.back().data != nullptr) continue;
+    return Error{ErrorCode::kOverloaded,
+                 "no memory is left for conversations: " + std::to_string(budget_->used()) +
+                     " of " + std::to_string(budget_->limit()) +
+                     " bytes of keys and values are in use; close some, or raise the limit"};
   }
+  if (copies) {
+    std::copy_n(blocks_.back().data.get(), offset(layers_, 0, false), fresh.back().data.get());
+    blocks_.back() = std::move(fresh.back());
+    fresh.pop_back();
+  }
+  std::move(fresh.begin(), fresh.end(), std::back_inserter(blocks_));
+  size_ += count;
+  return {};
 }
 
 std::byte* KvCache::key_block(std::size_t layer, std::size_t head, std::size_t b) {

@@ -228,7 +228,10 @@ void Model::run_layer(std::size_t layer, bool wanted_only, Workspace& ws,
   }
   if (tokens == 0) return;
   const auto add_to_states = [&] {
-    for (std::size_t i = 0; i < tokens * c.hidden_size; ++i) ws.states[i] += ws.normed[i];
+    pool.parallel_for(tokens, kTokenTile, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin * c.hidden_size; i < end * c.hidden_size; ++i)
+        ws.states[i] += ws.normed[i];
+    });
   };
   attend(layer, wanted_only, ws, pool);
   multiply(w.output, ws.attended, tokens, ws.normed);
@@ -284,7 +287,10 @@ std::vector<Status> Model::run(std::span<const Sequence> batch, Workspace& ws,
         fail(s, std::move(status));
         continue;
       }
-      sequence.cache->grow(count);
+      if (Status status = sequence.cache->grow(count); !status.ok()) {
+        fail(s, std::move(status));
+        continue;
+      }
       ws.pieces.push_back(piece);
       rows += count;
       wanted += count - piece.unread;

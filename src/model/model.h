@@ -66,14 +66,15 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const Checkpoint& checkpoint() const { return checkpoint_; }
   /// An empty cache for this model.
-  KvCache new_cache() const {
-    return KvCache(config_, weights_.packed ? kernels::CacheType::kF16 : kernels::CacheType::kF32);
+  KvCache new_cache(std::shared_ptr<KvBudget> budget = nullptr) const {
+    return KvCache(config_, weights_.packed ? kernels::CacheType::kF16 : kernels::CacheType::kF32,
+                   std::move(budget));
   }
 
   /// Reads several conversations in one pass over the weights; every token gets the bits that it
   /// would get alone. Result i is that of sequence i: kInvalidArgument (an id outside the
-  /// vocabulary), kTooLong (past max_positions), kNonFinite (broken weights); its cache is
-  /// unchanged then, and the others go on.
+  /// vocabulary), kTooLong (past max_positions), kOverloaded (the cache's budget is used up),
+  /// kNonFinite (broken weights); its cache is unchanged then, and the others go on.
   std::vector<Status> forward(std::span<const Sequence> batch, Workspace& workspace,
                               base::ThreadPool& pool) const;
   /// One conversation. An observer needs all states.

@@ -13,6 +13,7 @@
 
 #include "engine/loaded.h"
 #include "engine/session_state.h"
+#include "paths.h"
 #include "qwen3guard/guard.h"
 
 namespace qwen3guard::engine {
@@ -37,7 +38,7 @@ std::vector<std::int32_t> ids(std::size_t count, std::int32_t first = 0) {
 std::size_t read(PrefixCache& cache, const std::vector<std::int32_t>& tokens) {
   model::KvCache kv(small());
   const std::size_t found = cache.fetch(tokens, kv);
-  kv.grow(tokens.size() - found);
+  EXPECT_TRUE(kv.grow(tokens.size() - found).ok());
   cache.offer(tokens, kv);
   return found;
 }
@@ -58,14 +59,14 @@ TEST(PrefixCache, FindsWholeBlocksOfTheSameTokens) {
 TEST(PrefixCache, HandsOutTheBlocksThemselvesAndNobodyWritesToThem) {
   PrefixCache cache(10 * kBlockBytes);
   model::KvCache first(small());
-  first.grow(130);
+  ASSERT_TRUE(first.grow(130).ok());
   cache.offer(ids(130), first);
   model::KvCache second(small());
   ASSERT_EQ(cache.fetch(ids(130), second), 128u);
   EXPECT_EQ(first.key_block(0, 0, 1), second.key_block(0, 0, 1));
   const std::byte* shared = first.key_block(0, 0, 1);
   first.truncate(100);
-  first.grow(1);
+  ASSERT_TRUE(first.grow(1).ok());
   EXPECT_NE(first.key_block(0, 0, 1), shared) << "the lender writes to a copy";
   EXPECT_EQ(second.key_block(0, 0, 1), shared);
 }
@@ -100,9 +101,6 @@ void expect_equal(const Verdict& a, const Verdict& b) {
 
 std::filesystem::path toy_gen() {
   return std::filesystem::path(QG_TEST_DATA) / "models" / "toy-gen";
-}
-std::filesystem::path boxed() {
-  return std::filesystem::path(QG_SOURCE_DIR) / "models" / "qwen3guard-stream-mini";
 }
 
 TEST(PrefixCache, VerdictsAreTheSameBitsWithAndWithout) {

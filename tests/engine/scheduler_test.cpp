@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "paths.h"
 #include "qwen3guard/guard.h"
 
 namespace qwen3guard::engine {
@@ -19,10 +20,6 @@ namespace {
 using model::KvCache;
 using model::Model;
 using Ids = std::vector<std::int32_t>;
-
-std::filesystem::path boxed() {
-  return std::filesystem::path(QG_SOURCE_DIR) / "models" / "qwen3guard-stream-mini";
-}
 
 class SchedulerTest : public testing::Test {
  protected:
@@ -196,6 +193,27 @@ TEST_F(SchedulerTest, ManySessionsOfAGuardGetTheVerdictsOfOne) {
   }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(different, 0);
+}
+
+TEST(KvMemory, WhatDoesNotFitIsRefusedAndLeavesTheOthersAlone) {
+  GuardOptions options = {.threads = 2, .prefix_cache_bytes = 0};
+  const Conversation conversation = {{Role::kUser, "How do I bake bread?"}};
+  const Guard free = *Guard::load(boxed(), options);
+  const Verdict expected = free.open(conversation, Policy::strict())->prompt();
+  options.kv_memory_bytes = std::size_t{4} << 20;  // a few conversations
+  const Guard guard = *Guard::load(boxed(), options);
+  std::vector<Session> open;
+  Result<Session> last = guard.open(conversation, Policy::strict());
+  for (; last.ok(); last = guard.open(conversation, Policy::strict())) {
+    EXPECT_EQ(last->prompt().probabilities.p, expected.probabilities.p);
+    open.push_back(std::move(last).value());
+    ASSERT_LT(open.size(), 1000u);
+  }
+  EXPECT_EQ(last.error().code, ErrorCode::kOverloaded);
+  ASSERT_GT(open.size(), 1u);
+  EXPECT_TRUE(open.front().append("First, ").ok()) << "there is room in the block it has";
+  open.pop_back();
+  EXPECT_TRUE(guard.open(conversation, Policy::strict()).ok());
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ class Cell {
 TEST(KvCache, RowsOfAllLayersAndHeadsAreDistinct) {
   for (const auto type : {kernels::CacheType::kF32, kernels::CacheType::kF16}) {
     KvCache cache(small(), type);
-    cache.grow(130);
+    ASSERT_TRUE(cache.grow(130).ok());
     const auto each = [&](const auto& body) {
       float next = 0;  // below 2048: exact in half floats
       for (std::size_t p = 0; p < 130; ++p) {
@@ -71,16 +71,17 @@ TEST(KvCache, RowsOfAllLayersAndHeadsAreDistinct) {
 
 TEST(KvCache, ForkSharesBlocksUntilSomebodyWrites) {
   KvCache cache(small());
-  cache.grow(70);
+  ASSERT_TRUE(cache.grow(70).ok());
   Cell(cache, 0, 0, 0).write(1, 1);
   Cell(cache, 0, 0, 69).write(2, 2);
   KvCache fork = cache.fork();
   EXPECT_EQ(cache.key_block(0, 0, 0), fork.key_block(0, 0, 0));
-  fork.grow(1);
+  ASSERT_TRUE(fork.grow(1).ok());
   EXPECT_EQ(cache.key_block(0, 0, 0), fork.key_block(0, 0, 0)) << "a full block is never copied";
   EXPECT_NE(cache.key_block(0, 0, 1), fork.key_block(0, 0, 1));
   EXPECT_EQ(Cell(fork, 0, 0, 69).value(), 2);
-  cache.grow(1);  // the original must not write to what the fork once shared, either
+  ASSERT_TRUE(
+      cache.grow(1).ok());  // the original must not write to what the fork once shared, either
   Cell(cache, 0, 0, 70).write(3, 3);
   Cell(fork, 0, 0, 70).write(4, 4);
   EXPECT_EQ(Cell(cache, 0, 0, 70).value(), 3);
@@ -88,13 +89,40 @@ TEST(KvCache, ForkSharesBlocksUntilSomebodyWrites) {
 
 TEST(KvCache, TruncateFreesBlocks) {
   KvCache cache(small());
-  cache.grow(200);
+  ASSERT_TRUE(cache.grow(200).ok());
   const std::size_t full = cache.bytes();
   cache.truncate(64);
   EXPECT_EQ(cache.size(), 64u);
   EXPECT_EQ(cache.bytes(), full / 4);
   cache.truncate(0);
   EXPECT_EQ(cache.bytes(), 0u);
+}
+
+TEST(KvCache, ABudgetCountsSharedBlocksOnceAndLeavesTheCacheAsItWas) {
+  KvCache measure(small());
+  ASSERT_TRUE(measure.grow(1).ok());
+  const std::size_t block = measure.bytes();
+  const auto budget = std::make_shared<KvBudget>(3 * block + block / 2);
+  KvCache cache(small(), kernels::CacheType::kF32, budget);
+  ASSERT_TRUE(cache.grow(100).ok());
+  EXPECT_EQ(budget->used(), 2 * block);
+  {
+    KvCache fork = cache.fork();
+    EXPECT_EQ(budget->used(), 2 * block);
+    Cell(fork, 0, 0, 99).write(7, 8);
+    const Status refused = fork.grow(64);  // a copy of the last block, and one more
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
+    EXPECT_EQ(fork.size(), 100u);
+    EXPECT_EQ(fork.key_block(0, 0, 1), cache.key_block(0, 0, 1));
+    EXPECT_EQ(budget->used(), 2 * block) << "what was taken in vain is given back";
+    ASSERT_TRUE(fork.grow(1).ok());
+    EXPECT_EQ(Cell(fork, 0, 0, 99).value(), 8);
+    EXPECT_EQ(budget->used(), 3 * block);
+  }
+  EXPECT_EQ(budget->used(), 2 * block);
+  cache.truncate(0);
+  EXPECT_EQ(budget->used(), 0u);
 }
 
 }  // namespace
