@@ -70,6 +70,18 @@ Result<training::Teacher> learn_from_linear(const training::Recipe& recipe,
   return teacher;
 }
 
+/// Of every row to train on: its id, text and label.
+std::string digest_of(const std::vector<training::Example>& rows) {
+  std::string digest;
+  for (const auto& row : rows) {
+    std::string all = digest + row.id;
+    all += row.label ? risk_name(*row.label) : "unlabelled";
+    for (const auto& message : row.messages) all += "\n" + message.content;
+    digest = dataset::to_hex(dataset::sha256(all));
+  }
+  return digest;
+}
+
 Status train(Options options) {
   QG_TRY(training::Recipe recipe, training::read_recipe(options.recipe));
   if (options.steps != 0) recipe.optimizer.steps = options.steps;
@@ -106,9 +118,9 @@ Status train(Options options) {
          bytes::read_file(options.tokenizer / "tokenizer.json", std::size_t{64} << 20));
   std::string identity = recipe_text + category_text + tokenizer_text;
   for (const auto& name : examples->sources) identity += "\n" + name;
-  identity += "\n" + std::to_string(examples->train.size()) + " " +
-              std::to_string(options.train.seed) + " " + options.precision + " " +
-              std::to_string(recipe.optimizer.steps) + " " + options.train.init.string();
+  identity += "\n" + digest_of(examples->train) + " " + std::to_string(options.train.seed) + " " +
+              options.precision + " " + std::to_string(recipe.optimizer.steps) + " " +
+              options.train.init.string() + (options.train.grow ? " grow" : "");
   const std::string fingerprint = dataset::to_hex(dataset::sha256(identity));
 
   options.train.tokenizer = options.tokenizer / "tokenizer.json";
@@ -140,6 +152,8 @@ void add_guard_command(CLI::App& app, Command& run) {
   command->add_option("--out", options->train.out, "Folder for state, log, curves and checkpoints")
       ->required();
   command->add_option("--init", options->train.init, "Hugging Face checkpoint to start from");
+  command->add_flag("--grow", options->train.grow,
+                    "With --init: the recipe's model, with more layers or wider MLPs than it has");
   command
       ->add_option(
           "--precision", options->precision,

@@ -141,6 +141,8 @@ void crop(View& view, const DataMix& mix, double random_crop, Random* random) {
     view.ids.resize(kOpening + keep);
     view.ids.push_back(closing);
     view.first_judged = view.ids.size() - 1;
+    // The teacher's opinions rest on the start, which is gone.
+    if (skip > 0) view.prefix_teacher.clear();
     return;
   }
   if (view.first_judged > mix.max_context_tokens) {
@@ -149,6 +151,9 @@ void crop(View& view, const DataMix& mix, double random_crop, Random* random) {
                    view.ids.begin() + static_cast<std::ptrdiff_t>(kOpening + cut));
     view.first_judged -= cut;
     if (view.onset) *view.onset -= cut;
+    if (!view.prefix_teacher.empty())
+      view.prefix_teacher.erase(view.prefix_teacher.begin(),
+                                view.prefix_teacher.begin() + static_cast<std::ptrdiff_t>(cut));
   }
   if (view.ids.size() > view.first_judged + mix.max_response_tokens) {
     view.ids.resize(view.first_judged + mix.max_response_tokens - 1);

@@ -79,7 +79,7 @@ View view_of(const Example& example) {
   return {example.sequence.ids,   example.sequence.first_judged,
           example.sequence.onset, example.target,
           example.label,          example.category,
-          example.teacher};
+          example.teacher,        {}};
 }
 
 float not_safe_target(const View& view, const LossOptions& options) {
@@ -93,15 +93,39 @@ float not_safe_target(const View& view, const LossOptions& options) {
 RiskTarget risk_target(const View& view, const LossOptions& options) {
   const float not_safe = not_safe_target(view, options);
   const bool controversial = view.label == Risk::kControversial;
-  RiskTarget target{1.0f - not_safe, controversial ? 0.0f : not_safe,
-                    controversial ? not_safe : 0.0f};
-  if (options.controversial_band <= 0) return target;
-  const auto band = static_cast<float>(options.controversial_band);
-  const float between = std::max(0.0f, 1.0f - std::abs(not_safe - 0.5f) / band);
-  for (float& share : target) share *= 1.0f - between;
-  target[static_cast<std::size_t>(Risk::kControversial)] += between;
-  return target;
+  return {1.0f - not_safe, controversial ? 0.0f : not_safe, controversial ? not_safe : 0.0f};
 }
+
+namespace {
+
+/// Every token of a prompt before the one where its verdict is read.
+void add_prefixes(const View& view, std::int64_t first, float weight, Batch& batch) {
+  const auto& opinions = view.prefix_teacher;
+  const std::size_t end = std::min(opinions.size(), view.first_judged);
+  const auto count =
+      std::count_if(opinions.begin(), opinions.begin() + static_cast<std::ptrdiff_t>(end),
+                    [](float p) { return p != kNoOpinion; });
+  for (std::size_t i = 0; i < end; ++i) {
+    const float p = opinions[i];
+    if (p == kNoOpinion) continue;
+    batch.prefixes.push_back({first + static_cast<std::int64_t>(i),
+                              {1.0f - p, p, 0.0f},
+                              -1,
+                              weight / static_cast<float>(count),
+                              0});
+  }
+}
+
+/// What is known of the answer that ends with its token `index`.
+View up_to(const View& view, std::size_t index) {
+  View shorter{{}, 0, {}, view.target, view.label, {}, view.teacher, {}};
+  const std::size_t at = view.first_judged + index;
+  if (at < view.prefix_teacher.size() && view.prefix_teacher[at] != kNoOpinion)
+    shorter.teacher = view.prefix_teacher[at];
+  return shorter;
+}
+
+}  // namespace
 
 Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const LossOptions& options) {
   Batch batch;
@@ -135,6 +159,7 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     if (prompt) {
       batch.queries.push_back(
           {at + static_cast<std::int64_t>(view.first_judged), target, category, class_weight, 0});
+      if (options.prefix > 0) add_prefixes(view, at, class_weight, batch);
       continue;
     }
     const auto sequence = static_cast<std::int64_t>(batch.response_flagged.size());
@@ -147,7 +172,7 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     for (std::size_t i = 0; i < count; ++i) {
       const bool before = view.onset && view.first_judged + i < *view.onset;
       const float certainty = before ? 0.0f : label_certainty(i, rule);
-      RiskTarget here = target;
+      RiskTarget here = options.teacher_by_token ? risk_target(up_to(view, i), options) : target;
       for (float& share : here) share *= certainty;
       here[static_cast<std::size_t>(Risk::kSafe)] += 1.0f - certainty;
       batch.responses.push_back({at + static_cast<std::int64_t>(view.first_judged + i), here,
@@ -202,10 +227,11 @@ Result<BatchStream> BatchStream::open(const std::vector<Example>& examples,
   }
   for (const auto& [name, factor] : recipe.data.factors) {
     if (std::ranges::find(sources, name) != sources.end()) continue;
-    return Error{ErrorCode::kInvalidArgument,
-                 "the recipe's data.factors name \"" + name +
-                     "\", which is no set to train on here; check the name, or give its folder with "
-                     "--data"};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "the recipe's data.factors name \"" + name +
+            "\", which is no set to train on here; check the name, or give its folder with "
+            "--data"};
   }
   std::map<std::uint32_t, std::map<int, std::vector<std::uint32_t>>> by_source;
   for (std::size_t i = 0; i < examples.size(); ++i) {
@@ -300,14 +326,16 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
   const bool splice = random.uniform() < augmentation.splice && teacher_ && !respond && !ask;
   std::optional<Conversation> mixed;
   if (splice) mixed = spliced(example, random);
-  if (to_lower || respond || ask || mixed) {
+  const bool by_token = teacher_ && (recipe_.loss.prefix > 0 || recipe_.loss.teacher_by_token);
+  if (to_lower || respond || ask || mixed || by_token) {
     Conversation changed = mixed     ? std::move(*mixed)
                            : respond ? as_response(messages, random)
                                      : messages;
     if (mixed) {
       view.label.reset();
       view.category.reset();
-      view.teacher = static_cast<float>(teacher_(changed));
+      const auto whole = static_cast<std::uint32_t>(changed.back().content.size());
+      view.teacher = teacher_(changed, std::span(&whole, 1), std::nullopt).front();
     }
     if (ask) {
       changed.pop_back();
@@ -321,6 +349,13 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
     view.ids = std::move(sequence->ids);
     view.first_judged = sequence->first_judged;
     view.onset = sequence->onset;
+    if (by_token) {
+      // A post shown as an answer is still judged as the post that the teacher knows.
+      const bool known = !mixed && example.label.has_value();
+      view.prefix_teacher =
+          opinions(respond ? messages : changed, *sequence,
+                   known ? std::optional<std::string_view>(example.id) : std::nullopt);
+    }
     if (respond) {
       view.target = Target::kResponse;
       if (view.category == Category::kJailbreak) view.category.reset();
@@ -329,6 +364,16 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
   crop(view, recipe_.data, augmentation.random_crop, &random);
   replace_tokens(view, augmentation.replace_tokens * random.uniform() * 2, first_control_, random);
   return view;
+}
+
+std::vector<float> BatchStream::opinions(const Conversation& text, const TokenSequence& sequence,
+                                         std::optional<std::string_view> trained_id) const {
+  const auto& ends = sequence.content_ends;
+  const auto first = std::ranges::find_if(ends, [](std::uint32_t end) { return end > 0; });
+  std::vector<float> result(static_cast<std::size_t>(first - ends.begin()), kNoOpinion);
+  const auto judged = teacher_(text, std::span(first, ends.end()), trained_id);
+  result.insert(result.end(), judged.begin(), judged.end());
+  return result;
 }
 
 Status BatchStream::fill() {

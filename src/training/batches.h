@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -37,6 +39,9 @@ struct Batch {
   };
   std::vector<Judged> queries;
   std::vector<Judged> responses;
+  /// Beginnings of prompts, with the teacher's opinion of them (LossOptions::prefix); the weights
+  /// of a prompt's sum to its class weight.
+  std::vector<Judged> prefixes;
   /// Target for not-Safe of each response: 0 or 1, between them with a teacher.
   std::vector<float> response_flagged;
   std::size_t tokens() const;
@@ -51,7 +56,12 @@ struct View {
   std::optional<Risk> label;
   std::optional<Category> category;
   std::optional<float> teacher;
+  /// The teacher's opinion of the last message up to each token; kNoOpinion outside it. Empty where
+  /// none was asked for.
+  std::vector<float> prefix_teacher;
 };
+
+inline constexpr float kNoOpinion = -1.0f;
 
 /// The example as it is.
 View view_of(const Example& example);
@@ -70,9 +80,7 @@ float label_certainty(std::size_t index, const LossOptions& options);
 /// REQUIRES: a label or a teacher.
 float not_safe_target(const View& view, const LossOptions& options);
 
-/// The same by class: not-Safe is Controversial where the label says so, else Unsafe; what lies
-/// within `controversial_band` of one half, where label and teacher disagree, becomes Controversial
-/// by degrees (report, section 3.2: rows on which a strict and a loose model disagree).
+/// The same by class: not-Safe is Controversial where the label says so, else Unsafe.
 RiskTarget risk_target(const View& view, const LossOptions& options);
 
 /// Lengths are padded up to 16, 24, 32, 48, 64, 96 …: a few shapes that come again and again let
@@ -83,8 +91,12 @@ std::size_t bucket_length(std::size_t length);
 std::vector<std::pair<std::size_t, std::size_t>> cut_by_tokens(const std::vector<View>& sorted,
                                                                std::size_t budget);
 
-/// P(not Safe) of a conversation, in [0, 1].
-using Teacher = std::function<double(const Conversation&)>;
+/// P(not Safe) of a conversation, in [0, 1], had its last message ended after each of `ends` bytes,
+/// ascending. `trained_id`: the row of the training set that the text comes from, if it is a single
+/// one; the opinion is then that of a model which has not seen it.
+using Teacher =
+    std::function<std::vector<float>(const Conversation&, std::span<const std::uint32_t> ends,
+                                     std::optional<std::string_view> trained_id)>;
 
 /// An endless stream of batches. Everything in it follows from the seed and the position, so a run
 /// can be taken up again in the middle.
@@ -127,6 +139,10 @@ class BatchStream {
   std::optional<Conversation> spliced(const Example& example, Random& random) const;
   std::uint32_t draw(Random& random, std::vector<std::uint64_t>& drawn);
   Result<View> view(const Example& example, Random& random) const;
+  /// The teacher's opinion of `text` up to each token of `sequence`, which may show the same
+  /// content in another role.
+  std::vector<float> opinions(const Conversation& text, const TokenSequence& sequence,
+                              std::optional<std::string_view> trained_id) const;
   Status fill();
 
   const std::vector<Example>* examples_ = nullptr;

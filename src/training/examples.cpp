@@ -27,6 +27,7 @@ Result<Example> make_example(dataset::LabelledConversation row,
   example.category =
       row.label && *row.label != Risk::kSafe ? categories.category(row) : std::nullopt;
   QG_TRY(example.sequence, encode_conversation(tokenizer, row.messages, row.unsafe_spans));
+  example.sequence.content_ends = {};
   example.id = std::move(row.id);
   example.target = row.target;
   example.label = row.label;
@@ -48,6 +49,14 @@ Result<TokenSequence> encode_conversation(const tokens::Tokenizer& tokenizer,
   const auto last = std::find(encoding.ids.rbegin(), encoding.ids.rend(), *im_end);
   result.ids.assign(encoding.ids.begin(), last.base());
   result.first_judged = result.ids.size() - 1;
+  for (std::size_t i = 0; i < result.ids.size(); ++i) {
+    const std::size_t end = std::min(encoding.offsets[i].end, rendered.last_content.end);
+    result.content_ends.push_back(end <= rendered.last_content.begin
+                                      ? 0
+                                      : static_cast<std::uint32_t>(end -
+                                                                   rendered.last_content.begin +
+                                                                   rendered.content_source));
+  }
   if (conversation.back().role != Role::kAssistant) return result;
 
   const auto token_at = [&](std::size_t byte) {

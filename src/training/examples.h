@@ -28,6 +28,9 @@ struct TokenSequence {
   std::size_t first_judged = 0;
   /// Responses with marked spans: the token in which the first one starts.
   std::optional<std::size_t> onset;
+  /// For each token, the bytes of the last message's content up to its end; 0 for what precedes the
+  /// content. Not kept in an Example.
+  std::vector<std::uint32_t> content_ends;
 };
 
 Result<TokenSequence> encode_conversation(const tokens::Tokenizer& tokenizer,

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <string_view>
 #include <thread>
+#include <utility>
 
+#include "base/aligned_memory.h"
 #include "base/random.h"
 #include "training/augment.h"
 
@@ -29,7 +32,12 @@ bool is_word(unsigned char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c >= 0x80;
 }
 
-void add_message(std::string_view text, std::uint64_t field, std::vector<std::uint64_t>& out) {
+// `last`: of the judged message, whose n-grams have an end.
+void add_message(std::string_view text, std::uint64_t field, bool last,
+                 LinearClassifier::Features& out) {
+  const auto add = [&](std::uint64_t hashed, std::size_t end) {
+    out.push_back({hashed, last ? static_cast<std::uint32_t>(end) : 0});
+  };
   std::vector<std::size_t> starts;  // of characters
   for (std::size_t i = 0; i < text.size(); ++i) {
     if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) starts.push_back(i);
@@ -37,7 +45,7 @@ void add_message(std::string_view text, std::uint64_t field, std::vector<std::ui
   starts.push_back(text.size());
   for (std::size_t n = 2; n <= 5; ++n) {
     for (std::size_t i = 0; i + n < starts.size(); ++i) {
-      out.push_back(hash(text.substr(starts[i], starts[i + n] - starts[i]), field * 16 + n));
+      add(hash(text.substr(starts[i], starts[i + n] - starts[i]), field * 16 + n), starts[i + n]);
     }
   }
   std::vector<std::string_view> words;
@@ -48,19 +56,53 @@ void add_message(std::string_view text, std::uint64_t field, std::vector<std::ui
     i = std::max(end, i + 1);
   }
   for (std::size_t i = 0; i < words.size(); ++i) {
-    out.push_back(hash(words[i], field * 16));
+    const auto end = static_cast<std::size_t>(words[i].data() + words[i].size() - text.data());
+    add(hash(words[i], field * 16), end);
     for (std::size_t d = 1; d <= std::min(i, kPairDistance); ++d) {
       const std::uint64_t kind = d == 1 ? 1 : 6;  // neighbours, or only near each other
-      out.push_back(hash(words[i], hash(words[i - d], field * 16 + kind)));
+      add(hash(words[i], hash(words[i - d], field * 16 + kind)), end);
     }
     if (i >= 2) {
       const std::uint64_t first = hash(words[i - 2], field * 16 + 7);
-      out.push_back(hash(words[i], hash(words[i - 1], first)));
+      add(hash(words[i], hash(words[i - 1], first)), end);
     }
   }
 }
 
+using Features = LinearClassifier::Features;
+
+/// Sorted by counting: an end is at most kMaxBytes.
+Features by_end(const Features& all) {
+  std::vector<std::uint32_t> place(kMaxBytes + 2, 0);
+  for (const auto& f : all) ++place[f.end + 1];
+  std::partial_sum(place.begin(), place.end(), place.begin());
+  Features sorted(all.size());
+  for (const auto& f : all) sorted[place[f.end]++] = f;
+  return sorted;
+}
+
+/// Without later features of an equal hash. Sorting by hash would cost more than all else here.
+Features first_of_each(Features all) {
+  const std::size_t size = std::bit_ceil(all.size() * 2 + 1);
+  std::vector<std::uint64_t> seen(size, 0);  // 0: free
+  std::size_t kept = 0;
+  for (const auto& f : all) {
+    const std::uint64_t key = f.hash | 1;
+    std::size_t at = (f.hash >> 8) & (size - 1);
+    while (seen[at] != 0 && seen[at] != key) at = (at + 1) & (size - 1);
+    if (seen[at] == key) continue;
+    seen[at] = key;
+    all[kept++] = f;
+  }
+  all.resize(kept);
+  return all;
+}
+
 double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+double scale_of(std::size_t features) {
+  return 1.0 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, features)));
+}
 
 }  // namespace
 
@@ -68,12 +110,21 @@ LinearClassifier::Features LinearClassifier::features(const Conversation& messag
   const Conversation low = lowered(messages);
   Features out;
   const bool response = low.back().role == Role::kAssistant;
-  add_message(std::string_view(low.back().content).substr(0, kMaxBytes), response ? 1 : 0, out);
-  if (response && low.size() > 1)
-    add_message(std::string_view(low[low.size() - 2].content).substr(0, kMaxBytes), 2, out);
-  std::ranges::sort(out);
-  out.erase(std::unique(out.begin(), out.end()), out.end());
-  return out;
+  const auto head = [](const Message& m) {
+    return std::string_view(m.content).substr(0, kMaxBytes);
+  };
+  add_message(head(low.back()), response ? 1 : 0, true, out);
+  if (response && low.size() > 1) add_message(head(low[low.size() - 2]), 2, false, out);
+  return first_of_each(by_end(out));
+}
+
+template <typename Visit>
+void LinearClassifier::for_each(std::span<const Feature> found, const Visit& visit) const {
+  constexpr std::size_t kAhead = 24;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i + kAhead < found.size()) __builtin_prefetch(&buckets_[found[i + kAhead].hash & mask_], 1);
+    visit(buckets_[found[i].hash & mask_]);
+  }
 }
 
 LinearClassifier LinearClassifier::train(const std::vector<const Example*>& examples,
@@ -82,8 +133,9 @@ LinearClassifier LinearClassifier::train(const std::vector<const Example*>& exam
   LinearClassifier model;
   const std::size_t size = std::size_t{1} << options.buckets_log2;
   model.mask_ = size - 1;
-  model.weights_.assign(size, 0.0f);
-  std::vector<float> squares(size, 1e-6f);
+  const auto memory = base::allocate_zeroed(size * sizeof(Bucket));
+  model.buckets_ = std::shared_ptr<Bucket[]>(memory, reinterpret_cast<Bucket*>(memory.get()));
+  std::fill_n(model.buckets_.get(), size, Bucket{0.0f, 1e-6f});
   double bias_squares = 1e-6;
 
   std::map<std::uint32_t, std::size_t> rows;
@@ -97,22 +149,20 @@ LinearClassifier LinearClassifier::train(const std::vector<const Example*>& exam
       const Example& e = *examples[i];
       const bool positive = e.label != Risk::kSafe;
       const auto found = features(e.messages);
-      const double scale =
-          1.0 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, found.size())));
-      double sum = model.bias_;
-      for (const auto h : found)
-        sum += static_cast<double>(model.weights_[h & model.mask_]) * scale;
+      const double scale = scale_of(found.size());
+      double sum = 0;
+      model.for_each(found, [&](const Bucket& b) { sum += static_cast<double>(b.weight); });
+      sum = model.bias_ + sum * scale;
       const double share = source_shares[e.source] * static_cast<double>(examples.size()) /
                            static_cast<double>(rows[e.source]);
       const double weight = std::min(share, 20.0);
       const double gradient = weight * (logistic(sum) - (positive ? 1.0 : 0.0));
-      for (const auto h : found) {
-        float& w = model.weights_[h & model.mask_];
-        float& s = squares[h & model.mask_];
-        const double g = gradient * scale + options.l2 * static_cast<double>(w);
-        s += static_cast<float>(g * g);
-        w -= static_cast<float>(options.learning_rate * g / std::sqrt(static_cast<double>(s)));
-      }
+      model.for_each(found, [&](Bucket& b) {
+        const auto g =
+            static_cast<float>(gradient * scale + options.l2 * static_cast<double>(b.weight));
+        b.squares += g * g;
+        b.weight -= static_cast<float>(options.learning_rate) * g / std::sqrt(b.squares);
+      });
       bias_squares += gradient * gradient;
       model.bias_ -= static_cast<float>(options.learning_rate * gradient / std::sqrt(bias_squares));
     }
@@ -121,20 +171,36 @@ LinearClassifier LinearClassifier::train(const std::vector<const Example*>& exam
 }
 
 double LinearClassifier::not_safe(const Features& found) const {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, found.size())));
-  double sum = bias_;
-  for (const auto h : found) sum += static_cast<double>(weights_[h & mask_]) * scale;
-  return logistic(sum);
+  double sum = 0;
+  for_each(found, [&](const Bucket& b) { sum += static_cast<double>(b.weight); });
+  return logistic(bias_ + sum * scale_of(found.size()));
+}
+
+std::vector<float> LinearClassifier::not_safe(const Features& found,
+                                              std::span<const std::uint32_t> ends) const {
+  std::vector<float> result;
+  result.reserve(ends.size());
+  std::span<const Feature> left = found;
+  double sum = 0;
+  for (const auto end : ends) {
+    const auto next = std::ranges::upper_bound(left, end, {}, &Feature::end);
+    const auto complete = left.first(static_cast<std::size_t>(next - left.begin()));
+    for_each(complete, [&](const Bucket& b) { sum += static_cast<double>(b.weight); });
+    left = left.subspan(complete.size());
+    const std::size_t count = found.size() - left.size();
+    result.push_back(static_cast<float>(logistic(bias_ + sum * scale_of(count))));
+  }
+  return result;
 }
 
 Teacher teach(ExampleSet& examples, const std::vector<double>& source_shares,
               const LinearOptions& options) {
   constexpr std::uint64_t kHalves = 0x68616c76;  // apart from the hashes of features
-  const auto half_of = [](const Example& e) { return (hash(e.id, kHalves) >> 17) & 1; };
+  const auto half_of = [](std::string_view id) { return (hash(id, kHalves) >> 17) & 1; };
   const auto train_half = [&](std::uint64_t half) {
     std::vector<const Example*> rows;
     for (const auto& e : examples.train) {
-      if (half_of(e) == half) rows.push_back(&e);
+      if (half_of(e.id) == half) rows.push_back(&e);
     }
     return LinearClassifier::train(rows, source_shares, options);
   };
@@ -144,14 +210,22 @@ Teacher teach(ExampleSet& examples, const std::vector<double>& source_shares,
     (*trained)[0] = train_half(0);
   }
   const std::shared_ptr<const std::array<LinearClassifier, 2>> models = std::move(trained);
-  const Teacher mean = [models](const Conversation& messages) {
-    const auto found = LinearClassifier::features(messages);
-    return ((*models)[0].not_safe(found) + (*models)[1].not_safe(found)) / 2;
-  };
   for (auto& e : examples.train)
-    e.teacher = static_cast<float>((*models)[1 - half_of(e)].not_safe(e.messages));
-  for (auto& e : examples.unlabelled) e.teacher = static_cast<float>(mean(e.messages));
-  return mean;
+    e.teacher = static_cast<float>((*models)[1 - half_of(e.id)].not_safe(e.messages));
+  for (auto& e : examples.unlabelled) {
+    const auto found = LinearClassifier::features(e.messages);
+    e.teacher =
+        static_cast<float>(((*models)[0].not_safe(found) + (*models)[1].not_safe(found)) / 2);
+  }
+  return [models, half_of](const Conversation& messages, std::span<const std::uint32_t> ends,
+                           std::optional<std::string_view> trained_id) {
+    const auto found = LinearClassifier::features(messages);
+    if (trained_id) return (*models)[1 - half_of(*trained_id)].not_safe(found, ends);
+    auto mean = (*models)[0].not_safe(found, ends);
+    const auto other = (*models)[1].not_safe(found, ends);
+    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] = (mean[i] + other[i]) / 2;
+    return mean;
+  };
 }
 
 }  // namespace qwen3guard::training

@@ -1,6 +1,7 @@
 #include "training/losses.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "training/fused_ops.h"
 
@@ -24,6 +25,20 @@ JudgedTensors to_tensors(const std::vector<Batch::Judged>& judged) {
     t.weight.data_ptr<float>()[i] = one.weight;
   }
   return t;
+}
+
+/// Moves to Controversial what the network is unsure of, and only that. With u and s the logits of
+/// Unsafe and Safe and q the softmax over s, u and (s + u) / 2 + margin, the share q of the last
+/// one becomes Controversial and the rest keeps its odds: at the fixed point the network's own p is
+/// q, so that Controversial is its answer exactly where |u - s| / 2 < margin, whatever it believes.
+void teach_doubt(const Tensor& logits, double margin, JudgedTensors& judged) {
+  const at::NoGradGuard no_gradient;
+  const auto safe = static_cast<std::int64_t>(Risk::kSafe);
+  const auto unsafe = static_cast<std::int64_t>(Risk::kUnsafe);
+  const Tensor half = (logits.select(1, unsafe) - logits.select(1, safe)) / 2;
+  const Tensor q = std::exp(margin) / (std::exp(margin) + half.exp() + (-half).exp());
+  const Tensor not_safe = 1.0 - judged.target.select(1, safe);
+  judged.target = at::stack({(1.0 - not_safe) * (1.0 - q), not_safe * (1.0 - q), q}, 1);
 }
 
 /// Sum of weight * cross-entropy to the targets, with label smoothing over the classes.
@@ -101,11 +116,21 @@ Tensor batch_loss(const Network& network, const Tensor& hidden, const Batch& bat
                   const LossOptions& options, const DropoutRates& rates, std::uint32_t seed) {
   Tensor loss = at::zeros({}, at::kFloat);
   if (!batch.queries.empty()) {
-    const JudgedTensors judged = to_tensors(batch.queries);
+    JudgedTensors judged = to_tensors(batch.queries);
     const HeadLogits logits =
         network.heads(true, hidden.index_select(0, judged.position), rates, seed);
+    if (options.controversial_margin > 0)
+      teach_doubt(logits.risk, options.controversial_margin, judged);
     loss = loss + risk_loss(logits.risk, judged, options.label_smoothing) +
            category_loss(logits.category, judged) * options.category_weight;
+  }
+  if (!batch.prefixes.empty()) {
+    JudgedTensors judged = to_tensors(batch.prefixes);
+    const HeadLogits logits =
+        network.heads(true, hidden.index_select(0, judged.position), rates, seed);
+    if (options.controversial_margin > 0)
+      teach_doubt(logits.risk, options.controversial_margin, judged);
+    loss = loss + risk_loss(logits.risk, judged, options.label_smoothing) * options.prefix;
   }
   if (!batch.responses.empty()) {
     const JudgedTensors judged = to_tensors(batch.responses);

@@ -146,7 +146,9 @@ Status read_loss(const json& object, LossOptions& l) {
       .read("class_weights", l.class_weights)
       .read("response_class_weights", l.response_class_weights)
       .share("teacher", l.teacher)
-      .share("controversial_band", l.controversial_band)
+      .read("prefix", l.prefix)
+      .read("teacher_by_token", l.teacher_by_token)
+      .read("controversial_margin", l.controversial_margin)
       .read("language_model", l.language_model);
   const auto it = kRules.find(rule);
   if (it == kRules.end()) {

@@ -99,9 +99,16 @@ struct LossOptions {
   /// Share of the target that comes from a linear classifier of the same rows, trained without the
   /// row in question; rows without a label get it alone. 0: labels only.
   double teacher = 0;
-  /// Targets for not-Safe within this distance of one half become Controversial by degrees; 0:
-  /// none.
-  double controversial_band = 0;
+  /// Weight of the teacher's opinion of every beginning of a prompt, read by the query head at each
+  /// token of it, beside the verdict at the prompt's end: one more lesson a word, not one a row.
+  double prefix = 0;
+  /// Responses: the teacher's share of a token's target is its opinion of the answer up to there,
+  /// not of the whole.
+  bool teacher_by_token = false;
+  /// Prompts whose half difference of the Unsafe and Safe logits stays within this margin are
+  /// taught to be Controversial, by degrees, in place of the labels of that class: what the network
+  /// itself is unsure of. Strict then finds more and loose flags less wrongly. 0: the labels alone.
+  double controversial_margin = 0;
   /// Weight of next-token prediction beside the verdicts, on all trained text.
   double language_model = 0;
 };

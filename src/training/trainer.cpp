@@ -13,6 +13,7 @@
 #include "training/bag_start.h"
 #include "training/batches.h"
 #include "training/evaluate.h"
+#include "training/grow.h"
 #include "training/losses.h"
 #include "training/network.h"
 #include "training/optimizer.h"
@@ -228,9 +229,10 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
   std::filesystem::create_directories(options.out, failure);
   if (failure) return Error{ErrorCode::kIo, options.out.string() + ": " + failure.message()};
 
-  CheckpointShape shape{recipe.model, tokenizer.vocabulary_size()};
+  CheckpointShape shape{recipe.model, tokenizer.vocabulary_size()}, started;
   if (!options.init.empty()) {
-    QG_TRY(shape, read_checkpoint_shape(options.init, recipe.model));
+    QG_TRY(started, read_checkpoint_shape(options.init, recipe.model));
+    shape = options.grow ? CheckpointShape{recipe.model, started.vocabulary} : started;
     if (shape.vocabulary < tokenizer.vocabulary_size()) {
       return Error{ErrorCode::kInvalidArgument,
                    options.init.string() + ": has fewer tokens than the tokenizer that was given"};
@@ -254,7 +256,14 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
   } else {
     weights = initial_weights(layout, options.seed);
     if (!options.init.empty()) {
-      QG_TRY(const std::size_t read, import_checkpoint(layout, options.init, weights));
+      const Layout own = make_layout(started.shape, started.vocabulary);
+      std::vector<float> read_weights = initial_weights(own, options.seed);
+      QG_TRY(const std::size_t read, import_checkpoint(own, options.init, read_weights));
+      if (options.grow) {
+        QG_CHECK_OK(grow(own, read_weights, layout, weights));
+      } else {
+        weights = std::move(read_weights);
+      }
       if (observer.say)
         observer.say("started from " + std::to_string(read) + " tensors of " +
                      options.init.string());

@@ -24,6 +24,8 @@ struct TrainOptions {
   Precision precision = Precision::kFloat32;
   /// A Hugging Face checkpoint to start from; empty: random weights.
   std::filesystem::path init;
+  /// The recipe's model, which may be larger than `init`'s (grow.h); else `init`'s own shape.
+  bool grow = false;
   /// For the batches of a step (OptimizerOptions::batches_per_step); the result does not depend on
   /// it.
   int threads = 1;

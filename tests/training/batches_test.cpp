@@ -9,6 +9,7 @@
 #include "support.h"
 #include "training/augment.h"
 #include "training/bag_start.h"
+#include "training/linear_baseline.h"
 
 namespace qwen3guard::training {
 namespace {
@@ -154,27 +155,6 @@ TEST(Batch, ATeacherSoftensLabelsAndJudgesRowsWithoutOne) {
   EXPECT_NEAR(weight, 0.25f * 3 + 0.75f * 1, 1e-5f);  // between the classes, as its target is
 }
 
-TEST(Batch, DisagreementIsControversial) {
-  LossOptions options;
-  options.teacher = 0.5;
-  options.controversial_band = 0.25;
-  View view;
-  const auto target = [&](std::optional<Risk> label, float teacher) {
-    view.label = label;
-    view.teacher = teacher;
-    return risk_target(view, options);
-  };
-  EXPECT_EQ(target(Risk::kSafe, 0.0f), (RiskTarget{1, 0, 0}));
-  EXPECT_EQ(target(Risk::kUnsafe, 1.0f), (RiskTarget{0, 1, 0}));
-  EXPECT_EQ(target(Risk::kSafe, 1.0f), (RiskTarget{0, 0, 1}));
-  EXPECT_EQ(target(Risk::kUnsafe, 0.0f), (RiskTarget{0, 0, 1}));
-  EXPECT_EQ(target(std::nullopt, 0.25f), (RiskTarget{0.75f, 0.25f, 0}));
-  EXPECT_EQ(target(Risk::kUnsafe, 0.25f), (RiskTarget{0.1875f, 0.3125f, 0.5f}));
-  EXPECT_EQ(target(Risk::kControversial, 1.0f), (RiskTarget{0, 0, 1}));
-  options.controversial_band = 0;
-  EXPECT_EQ(target(Risk::kSafe, 1.0f), (RiskTarget{0.5f, 0.5f, 0}));
-}
-
 TEST(Batch, LongTextsAreCutWithTheirEndKept) {
   const auto tokenizer = tiny_tokenizer();
   DataMix mix;
@@ -239,9 +219,10 @@ TEST(BatchStream, SplicedTextsHaveTheTeachersOpinionOnly) {
   recipe.augmentation.splice = 1;
   std::size_t asked = 0;
   auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3,
-                                  [&](const Conversation& messages) {
+                                  [&](const Conversation& messages, auto ends, auto) {
                                     ++asked;
-                                    return messages.back().role == Role::kUser ? 0.25 : 0.75;
+                                    const bool prompt = messages.back().role == Role::kUser;
+                                    return std::vector<float>(ends.size(), prompt ? 0.25f : 0.75f);
                                   });
   ASSERT_TRUE(stream.ok());
   std::size_t soft = 0, hard = 0;
@@ -265,6 +246,88 @@ TEST(BatchStream, SplicedTextsHaveTheTeachersOpinionOnly) {
   ASSERT_TRUE(batch.ok());
   for (const auto& judged : batch->queries)
     EXPECT_TRUE(judged.target[1] == 0 || judged.target[1] == 1);
+}
+
+// The teacher of this test says how many bytes it was shown.
+std::vector<float> measure(const Conversation& /*messages*/, std::span<const std::uint32_t> ends,
+                           std::optional<std::string_view> /*trained_id*/) {
+  std::vector<float> result;
+  for (const auto end : ends) result.push_back(static_cast<float>(end) / 4096.0f);
+  return result;
+}
+
+TEST(BatchStream, EveryBeginningOfAPromptHasTheTeachersOpinionOfIt) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  Recipe recipe = tiny_recipe();
+  recipe.augmentation = {};
+  recipe.augmentation.lower = recipe.augmentation.replace_tokens = 0;
+  recipe.augmentation.random_crop = 0;
+  recipe.loss.prefix = 1;
+  auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3, measure);
+  ASSERT_TRUE(stream.ok());
+  const auto batch = stream->next();
+  ASSERT_TRUE(batch.ok());
+  ASSERT_FALSE(batch->prefixes.empty());
+  double weight = 0;
+  for (const auto& judged : batch->prefixes) {
+    // The bytes of the content up to this token, counted from the ids.
+    const auto row = judged.position / static_cast<std::int64_t>(batch->length);
+    const auto* first = batch->ids.data() + row * static_cast<std::int64_t>(batch->length);
+    constexpr std::int64_t kOpening = 3;
+    std::vector<tokens::TokenId> content;
+    for (const auto* id = first + kOpening; id <= batch->ids.data() + judged.position; ++id)
+      content.push_back(static_cast<tokens::TokenId>(*id));
+    const auto text = tokenizer->decode(content);
+    ASSERT_TRUE(text.ok());
+    EXPECT_EQ(judged.target[1], static_cast<float>(text->size()) / 4096.0f);
+    EXPECT_EQ(judged.target[0], 1.0f - judged.target[1]);
+    weight += static_cast<double>(judged.weight);
+  }
+  // A prompt counts once, however long it is.
+  double expected = 0;
+  for (const auto& judged : batch->queries) expected += static_cast<double>(judged.weight);
+  EXPECT_NEAR(weight, expected, 1e-4 * expected);
+}
+
+TEST(Batch, AnAnswersTokensMayEachHaveTheirOwnOpinion) {
+  View view;
+  view.ids = {1, 2, 3, 4, 5};
+  view.first_judged = 2;
+  view.target = Target::kResponse;
+  view.label = Risk::kUnsafe;
+  view.teacher = 0.9f;
+  view.prefix_teacher = {kNoOpinion, kNoOpinion, 0.1f, 0.5f, 0.9f};
+  LossOptions options;
+  options.rule = TokenLabelRule::kAll;
+  options.label_smoothing = 0;
+  options.teacher = 0.5;
+  options.teacher_by_token = true;
+  const Batch batch = make_batch({view}, 0, options);
+  ASSERT_EQ(batch.responses.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(batch.responses[i].target[1], 0.5f + 0.5f * view.prefix_teacher[2 + i], 1e-6f);
+  EXPECT_TRUE(batch.prefixes.empty());
+}
+
+TEST(Linear, TheOpinionOfABeginningIsThatOfTheTextWhichEndsThere) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  std::vector<const Example*> rows;
+  for (const auto& e : set.train) rows.push_back(&e);
+  LinearOptions options;
+  options.buckets_log2 = 16;
+  const auto model =
+      LinearClassifier::train(rows, std::vector<double>(set.sources.size(), 1.0), options);
+  const Conversation whole = {{Role::kUser, "how are things made of words near other words"}};
+  const auto found = LinearClassifier::features(whole);
+  // After whole words, and before the final letters that stand for an end of the sentence.
+  const std::vector<std::uint32_t> ends = {3, 7, 14, 45};
+  const auto opinions = model.not_safe(found, ends);
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    const Conversation cut = {{Role::kUser, whole.front().content.substr(0, ends[i])}};
+    EXPECT_NEAR(opinions[i], model.not_safe(cut), 1e-6) << ends[i];
+  }
 }
 
 TEST(BatchStream, SafeAnswersMayBecomeTheirQuestion) {

@@ -4,6 +4,8 @@
 #include "bytes/json.h"
 #include "bytes/safetensors.h"
 #include "support.h"
+#include "training/grow.h"
+#include "training/network.h"
 #include "training/parameters.h"
 
 namespace qwen3guard::training {
@@ -67,6 +69,30 @@ TEST(Checkpoint, HasTheOfficialNamesAndShapes) {
   EXPECT_EQ((*config)["response_risk_level_map"]["1"], "Unsafe");
   EXPECT_EQ((*config)["query_category_map"].size(), 9U);
   EXPECT_EQ((*config)["response_category_map"].size(), 8U);
+}
+
+TEST(Checkpoint, GrownItComputesTheSame) {
+  ModelShape shape = tiny_recipe().model;
+  const Layout small_layout = make_layout(shape, 300);
+  shape.num_hidden_layers += 2;
+  shape.intermediate_size += 8;
+  const Layout large_layout = make_layout(shape, 300);
+  const auto small = initial_weights(small_layout, 3);
+  auto large = initial_weights(large_layout, 4);
+  ASSERT_TRUE(grow(small_layout, small, large_layout, large).ok());
+  Network before(small_layout, small, Precision::kFloat32);
+  Network after(large_layout, large, Precision::kFloat32);
+  const Tensor ids = at::arange(0, 24, at::kLong).reshape({2, 12});
+  // Wider sums may be cut into other partial sums: equal but for their rounding.
+  const Tensor a = before.hidden(ids, {}, 0), b = after.hidden(ids, {}, 0);
+  EXPECT_LT((a - b).abs().max().item<float>(), 32 * 0x1p-23f);
+  EXPECT_GT(a.abs().max().item<float>(), 0.1f);
+  auto smaller = small;
+  EXPECT_FALSE(grow(large_layout, large, small_layout, smaller).ok());
+  shape.head_dim *= 2;
+  const Layout other = make_layout(shape, 300);
+  auto wider = initial_weights(other, 4);
+  EXPECT_FALSE(grow(small_layout, small, other, wider).ok());
 }
 
 TEST(Checkpoint, WhatDoesNotFitIsAnError) {

@@ -117,14 +117,9 @@ TEST_F(LossTest, PooledLossReadsTheBestPair) {
   EXPECT_NEAR(loss, expected, 1e-5);
 }
 
-TEST_F(LossTest, AnUncertainLabelIsMetByAnUncertainVerdict) {
-  // The loss to a target of q not-Safe is least where the network says q.
-  Example e = make_example(*tokenizer_, {{Role::kUser, "x"}}, Risk::kUnsafe);
-  e.teacher = 0.0f;
-  LossOptions options;
-  options.teacher = 0.7;
-  options.label_smoothing = 0;
-  const Layout layout = make_layout(tiny_recipe().model, tokenizer_->vocabulary_size());
+// What the network says of a prompt after it has learned nothing but that.
+std::vector<float> learned(const Batch& b, const LossOptions& options, std::size_t vocabulary) {
+  const Layout layout = make_layout(tiny_recipe().model, vocabulary);
   Network net(layout, initial_weights(layout, 1), Precision::kFloat32);
   OptimizerState state = OptimizerState::start(net.weights());
   OptimizerOptions o;
@@ -132,16 +127,44 @@ TEST_F(LossTest, AnUncertainLabelIsMetByAnUncertainVerdict) {
   o.steps = 150;
   o.warmup_steps = 5;
   o.weight_decay = 0;
-  const Batch b = batch({e}, options);
   for (std::size_t step = 0; step < o.steps; ++step) {
     batch_loss(net, net.hidden(batch_ids(b), {}, 0), b, options, {}, 0).backward();
     optimizer_step(net.layout(), o, step, net.weights(), net.gradients(), state);
   }
-  const Tensor hidden = net.hidden(batch_ids(b), {}, 0);
-  const Tensor last = hidden.narrow(0, b.queries[0].position, 1);
+  const Tensor last = net.hidden(batch_ids(b), {}, 0).narrow(0, b.queries[0].position, 1);
   const Tensor p = at::softmax(net.heads(true, last, {}, 0).risk, 1);
-  EXPECT_NEAR(p.data_ptr<float>()[1], 0.3, 0.02);
-  EXPECT_NEAR(p.data_ptr<float>()[0], 0.7, 0.02);
+  return {p.data_ptr<float>(), p.data_ptr<float>() + kRiskCount};
+}
+
+TEST_F(LossTest, AnUncertainLabelIsMetByAnUncertainVerdict) {
+  // The loss to a target of q not-Safe is least where the network says q.
+  Example e = make_example(*tokenizer_, {{Role::kUser, "x"}}, Risk::kUnsafe);
+  e.teacher = 0.0f;
+  LossOptions options;
+  options.teacher = 0.7;
+  options.label_smoothing = 0;
+  const auto p = learned(batch({e}, options), options, tokenizer_->vocabulary_size());
+  EXPECT_NEAR(p[0], 0.7, 0.02);
+  EXPECT_NEAR(p[1], 0.3, 0.02);
+}
+
+TEST_F(LossTest, DoubtIsControversialWithinTheMargin) {
+  Example e = make_example(*tokenizer_, {{Role::kUser, "x"}}, Risk::kUnsafe);
+  LossOptions options;
+  options.teacher = 1.0;
+  options.label_smoothing = 0;
+  options.controversial_margin = 0.6;
+  for (const float not_safe : {0.02f, 0.35f, 0.5f, 0.9f}) {
+    e.teacher = not_safe;
+    const auto p = learned(batch({e}, options), options, tokenizer_->vocabulary_size());
+    // The odds of Unsafe to Safe are those of the target; half their logarithm against the margin
+    // decides whether Controversial is on top.
+    EXPECT_NEAR(p[1] / (p[0] + p[1]), not_safe, 0.03);
+    const double half = std::log(not_safe / (1.0 - not_safe)) / 2;
+    const double q = std::exp(0.6) / (std::exp(0.6) + std::exp(half) + std::exp(-half));
+    EXPECT_NEAR(p[2], q, 0.03) << not_safe;
+    EXPECT_EQ(p[2] > std::max(p[0], p[1]), std::abs(half) < 0.6) << not_safe;
+  }
 }
 
 }  // namespace
