@@ -7,6 +7,11 @@ target_compile_options(qg_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wco
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(qg_flags INTERFACE -Wno-restrict)
 endif()
+# Every 64-bit ARM processor fuses multiply-adds, and g++ would use them wherever it likes: results could
+# depend on how a loop was compiled. A fused one stands only where the code says so.
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  target_compile_options(qg_flags INTERFACE -ffp-contract=off)
+endif()
 target_include_directories(qg_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
 if(QWEN3GUARD_SANITIZE)
   target_compile_options(qg_flags INTERFACE -fsanitize=${QWEN3GUARD_SANITIZE} -fno-omit-frame-pointer

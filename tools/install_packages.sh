@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and that are missing; says nothing when none is.
-# Usage: tools/install_packages.sh build|test|fuzz|format|training...
+# Usage: tools/install_packages.sh build|test|fuzz|format|training|neon...
 set -euo pipefail
 
 build=(g++ cmake ninja-build ccache nlohmann-json3-dev libsimdjson-dev libcli11-dev zlib1g-dev)
@@ -8,6 +8,7 @@ tests=(libgtest-dev libgmock-dev python3)
 fuzz=(clang-14 libclang-rt-14-dev llvm-14)
 format=(clang-format-14 clang-tidy-14)
 training=(libtorch-dev libopenblas-openmp-dev)
+neon=(g++-aarch64-linux-gnu qemu-user)
 
 wanted=()
 for group in "$@"; do
@@ -17,14 +18,15 @@ for group in "$@"; do
     fuzz) wanted+=("${build[@]}" "${fuzz[@]}") ;;
     format) wanted+=("${format[@]}") ;;
     training) wanted+=("${build[@]}" "${training[@]}") ;;
+    neon) wanted+=("${build[@]}" "${tests[@]}" "${neon[@]}") ;;
     *)
-      echo "install_packages: no group '$group'; there are build, test, fuzz, format and training" >&2
+      echo "install_packages: no group '$group'; there are build, test, fuzz, format, training and neon" >&2
       exit 2
       ;;
   esac
 done
 if ((${#wanted[@]} == 0)); then
-  echo "usage: $0 build|test|fuzz|format|training..." >&2
+  echo "usage: $0 build|test|fuzz|format|training|neon..." >&2
   exit 2
 fi
 

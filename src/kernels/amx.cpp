@@ -1,10 +1,6 @@
 // AMX: the AVX-512 VNNI table with tile products for 16 tokens at a time. Compiled with those flags
 // for this file only; runs only where the CPU has them and the kernel lends the tile registers.
 
-#include "kernels/kernels.h"
-
-#if defined(__AMX_INT8__) && defined(__AVX512VNNI__) && defined(__linux__)
-
 #include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -12,6 +8,8 @@
 
 #include <algorithm>
 #include <vector>
+
+#include "kernels/kernels.h"
 
 namespace qwen3guard::kernels {
 namespace {
@@ -183,11 +181,3 @@ const Kernels* amx_kernels() {
 }
 
 }  // namespace qwen3guard::kernels
-
-#else
-
-namespace qwen3guard::kernels {
-const Kernels* amx_kernels() { return nullptr; }
-}  // namespace qwen3guard::kernels
-
-#endif

@@ -1,10 +1,6 @@
 // AVX2 + FMA + F16C. Compiled with those flags for this file only; runs only where the CPU has
 // them.
 
-#include "kernels/kernels.h"
-
-#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-
 #include <cpuid.h>
 #include <immintrin.h>
 
@@ -13,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/kernels.h"
 #include "kernels/widen.h"
 
 namespace qwen3guard::kernels {
@@ -209,11 +206,3 @@ const Kernels* avx2_kernels() {
 }
 
 }  // namespace qwen3guard::kernels
-
-#else
-
-namespace qwen3guard::kernels {
-const Kernels* avx2_kernels() { return nullptr; }
-}  // namespace qwen3guard::kernels
-
-#endif

@@ -1,14 +1,11 @@
 // AVX-512 F. Compiled with that flag for this file only; runs only where the CPU has it.
 
-#include "kernels/kernels.h"
-
-#if defined(__AVX512F__)
-
 #include <immintrin.h>
 
 #include <cmath>
 #include <cstring>
 
+#include "kernels/kernels.h"
 #include "kernels/widen.h"
 
 namespace qwen3guard::kernels {
@@ -75,11 +72,3 @@ const Kernels* avx512_kernels() {
 }
 
 }  // namespace qwen3guard::kernels
-
-#else
-
-namespace qwen3guard::kernels {
-const Kernels* avx512_kernels() { return nullptr; }
-}  // namespace qwen3guard::kernels
-
-#endif

@@ -1,13 +1,11 @@
 // AVX-512 with VNNI: the AVX-512 table with integer products of its own. Compiled with those flags
 // for this file only; runs only where the CPU has them.
 
-#include "kernels/kernels.h"
-
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-
 #include <immintrin.h>
 
 #include <algorithm>
+
+#include "kernels/kernels.h"
 
 namespace qwen3guard::kernels {
 namespace {
@@ -139,11 +137,3 @@ const Kernels* avx512vnni_kernels() {
 }
 
 }  // namespace qwen3guard::kernels
-
-#else
-
-namespace qwen3guard::kernels {
-const Kernels* avx512vnni_kernels() { return nullptr; }
-}  // namespace qwen3guard::kernels
-
-#endif

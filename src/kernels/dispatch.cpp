@@ -30,10 +30,12 @@ const Kernels& choose() {
 std::span<const Kernels* const> available_kernels() {
   static const std::vector<const Kernels*> tables = [] {
     std::vector<const Kernels*> all = {&scalar_kernels()};
-    for (const Kernels* table :
-         {avx2_kernels(), avx512_kernels(), avx512vnni_kernels(), amx_kernels()}) {
-      if (table != nullptr) all.push_back(table);
-    }
+#if defined(__x86_64__)
+    all.insert(all.end(), {avx2_kernels(), avx512_kernels(), avx512vnni_kernels(), amx_kernels()});
+#elif defined(__aarch64__)
+    all.push_back(neon_kernels());
+#endif
+    std::erase(all, nullptr);
     return all;
   }();
   return tables;

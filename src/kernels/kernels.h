@@ -82,12 +82,14 @@ struct Kernels {
 /// The reference: plain loops in the order of the textbook, kept for good. Every other table is
 /// tested against it.
 const Kernels& scalar_kernels();
-/// Null when not compiled in or when this CPU lacks the instructions.
+/// Those of x86-64 and that of aarch64, each defined there only: null when this CPU lacks the
+/// instructions.
 const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
 const Kernels* avx512vnni_kernels();
 const Kernels* amx_kernels();
-/// Those that are not null, slowest first.
+const Kernels* neon_kernels();
+/// Those of this processor that are not null, slowest first.
 std::span<const Kernels* const> available_kernels();
 
 /// The fastest table this CPU runs, chosen once. QWEN3GUARD_ISA with the name of one forces it; a

@@ -3,7 +3,7 @@
 //
 //   struct V { using Reg; static constexpr size_t kLanes, kTokens, kAttentionQueries (how many fit
 //              the registers); zero, load, load_bf16, load_f16, store, store_f16, set1, add, mul,
-//              div, min, max (the second operand where one is NaN), fma(a, b, c) = a * b + c,
+//              div, min, max (NaN where the second operand is), fma(a, b, c) = a * b + c,
 //              round (to even), scale_by_power(x, k) = x * 2^k,
 //              sum (lanes added pairwise, a fixed tree) }
 //

@@ -8,6 +8,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
@@ -255,8 +256,30 @@ TEST_P(KernelsTest, SiluMulFollowsItsFormulaAndSurvivesLargeInputs) {
   }
 }
 
+// In a child process each: the choice is made once.
+TEST_P(KernelsTest, IsChosenByName) {
+  const auto choose = [] {
+    ::setenv("QWEN3GUARD_ISA", GetParam()->name, 1);
+    std::exit(&active_kernels() == GetParam() ? 0 : 1);
+  };
+  EXPECT_EXIT(choose(), testing::ExitedWithCode(0), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(AllSets, KernelsTest, testing::ValuesIn(tables()),
                          [](const auto& param) { return std::string(param.param->name); });
+
+TEST(Dispatch, EndsTheProgramWhenTheForcedTableIsImpossibleHere) {
+#if defined(__aarch64__)
+  constexpr const char* kOther = "avx2";
+#else
+  constexpr const char* kOther = "neon";
+#endif
+  const auto choose = [] {
+    ::setenv("QWEN3GUARD_ISA", kOther, 1);
+    active_kernels();
+  };
+  EXPECT_EXIT(choose(), testing::ExitedWithCode(2), "not available on this CPU; expected one of");
+}
 
 TEST(Widen, HalfPrecisionSpecialValues) {
   const std::vector<std::pair<std::uint16_t, float>> cases = {
