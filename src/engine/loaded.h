@@ -34,6 +34,8 @@ class Loaded {
   Scheduler& scheduler() const { return *scheduler_; }
   /// The id of <|im_end|>, where a prompt's verdict is read and an answer ends.
   tokens::TokenId turn_end() const { return turn_end_; }
+  /// Whether a model that writes `id` has ended its answer: <|im_end|> or <|endoftext|>.
+  bool ends_answer(tokens::TokenId id) const { return id == turn_end_ || id == text_end_; }
 
  private:
   Loaded() = default;
@@ -45,6 +47,7 @@ class Loaded {
   std::unique_ptr<PrefixCache> prefix_cache_;
   std::unique_ptr<Scheduler> scheduler_;
   tokens::TokenId turn_end_ = 0;
+  std::optional<tokens::TokenId> text_end_;
 };
 
 /// Softmax of a head's logits as a judged token of `target`.
