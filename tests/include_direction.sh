@@ -37,6 +37,7 @@ verdict.h: any
 weight_format.h: any
 policy.h: policy
 guard.h: engine
+generator.h: engine
 '
 
 roots=()

@@ -115,4 +115,13 @@ ConversationLine parse_conversation_line(std::string_view line) {
   return {std::move(id).value(), parse_messages(*parsed)};
 }
 
+ConversationLine parse_conversation_line(const Line& line) {
+  if (line.too_long) {
+    return {std::nullopt, Error{ErrorCode::kTooLong,
+                                "the line has " + bytes::byte_count(line.bytes) + ", at most " +
+                                    bytes::byte_count(LineReader::kMaxLineBytes) + " are read"}};
+  }
+  return parse_conversation_line(std::string_view(line.text));
+}
+
 }  // namespace qwen3guard::apps

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "apps/line_reader.h"
 #include "qwen3guard/conversation.h"
 #include "qwen3guard/result.h"
 
@@ -21,5 +22,7 @@ struct ConversationLine {
 /// Errors: kInvalidJson, kInvalidUtf8, kTooLong, kInvalidConversation; they name the message. Never
 /// throws.
 ConversationLine parse_conversation_line(std::string_view line);
+/// The same for a line of a file; kTooLong for one that was too long to be held.
+ConversationLine parse_conversation_line(const Line& line);
 
 }  // namespace qwen3guard::apps

@@ -70,6 +70,12 @@ void add_gen_options(CLI::App& app, GuardArguments& arguments) {
       ->capture_default_str();
 }
 
+WeightFormat weight_format(const GuardArguments& arguments) {
+  return arguments.weights == "q8"   ? WeightFormat::kQ8
+         : arguments.weights == "q4" ? WeightFormat::kQ4
+                                     : WeightFormat::kStored;
+}
+
 int thread_count(const GuardArguments& arguments) {
   if (arguments.threads > 0) return arguments.threads;
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -104,9 +110,7 @@ Result<Guard> load_guard(const GuardArguments& arguments, int threads) {
   options.threads = threads;
   options.gen_method = arguments.gen_method == "greedy" ? GenMethod::kGreedy : GenMethod::kScore;
   options.overflow = arguments.overflow == "slide" ? Overflow::kSlide : Overflow::kError;
-  options.weights = arguments.weights == "q8"   ? WeightFormat::kQ8
-                    : arguments.weights == "q4" ? WeightFormat::kQ4
-                                                : WeightFormat::kStored;
+  options.weights = weight_format(arguments);
   auto guard = Guard::load(directory, options);
   if (!guard.ok())
     return std::move(guard).error().with_context("model " + bytes::quote_path(directory));

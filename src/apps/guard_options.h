@@ -27,6 +27,8 @@ void add_weights_option(CLI::App& app, GuardArguments& arguments);
 /// --mode and --gen-method.
 void add_gen_options(CLI::App& app, GuardArguments& arguments);
 
+WeightFormat weight_format(const GuardArguments& arguments);
+
 /// arguments.threads, or the number of cores.
 int thread_count(const GuardArguments& arguments);
 

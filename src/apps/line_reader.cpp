@@ -1,6 +1,7 @@
 #include "apps/line_reader.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +70,12 @@ Result<bool> LineReader::fill() {
     if (got < 0) return read_error(name_, errno);
     return got > 0;
   }
+}
+
+bool LineReader::ready() const {
+  if (buffer_.find('\n', at_) != std::string::npos) return true;
+  pollfd input = {descriptor_, POLLIN, 0};
+  return ::poll(&input, 1, 0) != 0;
 }
 
 Result<std::optional<Line>> LineReader::next() {

@@ -36,6 +36,9 @@ class LineReader {
   /// beyond the limit is read and dropped. Errors: kIo.
   Result<std::optional<Line>> next();
 
+  /// Whether next() need not wait for anyone to write: a whole line is held, or more can be read.
+  bool ready() const;
+
   int descriptor() const { return descriptor_; }
   /// Size of the whole input, where it is a regular file.
   std::optional<std::uint64_t> total_bytes() const { return total_bytes_; }

@@ -22,14 +22,16 @@ int main(int argc, char** argv) {
       "  qwen3guard stream --demo\n"
       "  qwen3guard moderate --prompt 'How do I whittle a spoon?'\n"
       "  qwen3guard moderate chats.jsonl --output verdicts.jsonl\n"
+      "  qwen3guard generate --model DIR --prompt 'How do I whittle a spoon?'\n"
       "  qwen3guard inspect DIR\n"
       "  qwen3guard quantize DIR FILE.gguf --bits 8\n"
       "`qwen3guard SUBCOMMAND --help` has the options. Exit status: 0 done, 1 some conversations "
       "could not\n"
-      "be judged (inspect: problems found), 2 could not run.");
+      "be judged or answered (inspect: problems found), 2 could not run.");
   int status = apps::kExitDone;
   apps::add_moderate(app, status);
   apps::add_stream(app, status);
+  apps::add_generate(app, status);
   apps::add_inspect(app, status);
   apps::add_evaluate(app, status);
   apps::add_quantize(app, status);

@@ -52,21 +52,12 @@ struct Outcome {
   std::uint64_t input_bytes = 0;
 };
 
-ConversationLine parse_line(const Line& line) {
-  if (line.too_long) {
-    return {std::nullopt, Error{ErrorCode::kTooLong,
-                                "the line has " + bytes::byte_count(line.bytes) + ", at most " +
-                                    bytes::byte_count(LineReader::kMaxLineBytes) + " are read"}};
-  }
-  return parse_conversation_line(line.text);
-}
-
 Outcome judge(const Guard& guard, const Policy& policy, const Task& task) {
   Outcome outcome;
   outcome.input_bytes = task.line.bytes;
   json id = task.number;
   const auto run = [&]() -> Result<Verdict> {
-    ConversationLine line = parse_line(task.line);
+    ConversationLine line = parse_conversation_line(task.line);
     if (line.id) id = std::move(*line.id);
     QG_TRY(const Conversation conversation, std::move(line.conversation));
     return guard.moderate(conversation, policy);
@@ -106,7 +97,7 @@ class ResumePoint {
     }
     ++lines_;
     bytes_ += line->bytes;
-    const json expected = parse_line(*line).id.value_or(json(lines_));
+    const json expected = parse_conversation_line(*line).id.value_or(json(lines_));
     const bool judged =
         written.is_object() && (written.contains("risk") || written.contains("error"));
     if (!judged || !written.contains("id") || written["id"] != expected) {

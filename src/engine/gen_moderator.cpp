@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/try.h"
+#include "engine/sampler.h"
 #include "heads/label_scorer.h"
 #include "tokens/chat_template.h"
 #include "verdict/gen_answer.h"
@@ -60,13 +61,11 @@ class GenReading {
 
   Result<std::string> write(std::size_t max_tokens) {
     std::vector<float> logits(loaded_->model().config().vocabulary_size);
-    const auto end_of_text = loaded_->tokenizer()->added_token("<|endoftext|>");
     Ids written;
     while (written.size() < max_tokens) {
-      QG_CHECK_OK(loaded_->model().lm_logits(state_.hidden, loaded_->pool(), logits));
-      const auto next = static_cast<tokens::TokenId>(
-          std::max_element(logits.begin(), logits.end()) - logits.begin());
-      if (next == loaded_->turn_end() || next == end_of_text) break;
+      loaded_->model().lm_logits(state_.hidden, workspace_, loaded_->pool(), logits);
+      QG_TRY(const tokens::TokenId next, choose_token(logits, {.temperature = 0}, {}, 0));
+      if (loaded_->ends_answer(next)) break;
       written.push_back(next);
       QG_CHECK_OK(read(std::span(&next, 1)));
     }

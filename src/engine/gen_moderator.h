@@ -12,7 +12,8 @@ Result<Verdict> moderate_gen(const Loaded& loaded, const Conversation& conversat
                              const Policy& policy);
 
 /// The text that the model writes after the Gen prompt, greedily, at most `max_tokens` tokens,
-/// without the closing <|im_end|>. For comparison with the reference.
+/// without the closing <|im_end|>. For comparison with the reference. REQUIRES: a model loaded for
+/// GenMethod::kGreedy.
 Result<std::string> write_gen_answer(const Loaded& loaded, const Conversation& conversation,
                                      std::size_t max_tokens);
 

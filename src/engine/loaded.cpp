@@ -19,7 +19,10 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
   }
   std::shared_ptr<Loaded> loaded(new Loaded());
   loaded->options_ = options;
-  QG_TRY(loaded->model_, model::Model::load(path, {.weights = options.weights}));
+  // Only what writes text reads all logits; scoring looks a few rows up.
+  const bool writes = options.gen_method == GenMethod::kGreedy;
+  QG_TRY(loaded->model_,
+         model::Model::load(path, {.weights = options.weights, .all_logits = writes}));
   const bytes::GgufFile* gguf = loaded->model_->checkpoint().gguf();
   QG_TRY(loaded->tokenizer_,
          gguf != nullptr ? tokens::Tokenizer::from_gguf(*gguf) : tokens::Tokenizer::load(path));
@@ -40,6 +43,7 @@ Result<std::shared_ptr<const Loaded>> Loaded::load(const std::filesystem::path& 
     return std::move(status).error().with_context(bytes::quote_path(path));
   }
   loaded->turn_end_ = *loaded->tokenizer_->added_token(tokens::kTurnEnd);
+  loaded->text_end_ = loaded->tokenizer_->added_token("<|endoftext|>");
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   loaded->pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads
                                                                          : static_cast<int>(cores));

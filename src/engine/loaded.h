@@ -36,6 +36,8 @@ class Loaded {
   model::KvCache new_cache() const { return model_->new_cache(kv_budget_); }
   /// The id of <|im_end|>, where a prompt's verdict is read and an answer ends.
   tokens::TokenId turn_end() const { return turn_end_; }
+  /// Whether a model that writes `id` has ended its answer: <|im_end|> or <|endoftext|>.
+  bool ends_answer(tokens::TokenId id) const { return id == turn_end_ || id == text_end_; }
 
  private:
   Loaded() = default;
@@ -48,6 +50,7 @@ class Loaded {
   std::unique_ptr<Scheduler> scheduler_;
   std::shared_ptr<model::KvBudget> kv_budget_;
   tokens::TokenId turn_end_ = 0;
+  std::optional<tokens::TokenId> text_end_;
 };
 
 /// Softmax of a head's logits as a judged token of `target`.

@@ -25,28 +25,47 @@ Status Scheduler::admit(std::size_t tokens) {
 }
 
 Status Scheduler::read(const model::Sequence& sequence, model::Workspace& workspace) {
-  if (sequence.ids.empty()) return {};
-  if (pool_.threads() == 1)
-    return std::move(model_.forward({&sequence, 1}, workspace, pool_).front());
+  return std::move(read({&sequence, 1}, workspace).front());
+}
 
+Scheduler::Request Scheduler::request(const model::Sequence& sequence) const {
   Request request;
   request.rest = sequence;
   request.start = sequence.cache->size();
   request.unread = sequence.ids.size() - sequence.hidden.size() / model_.config().hidden_size;
+  request.done = sequence.ids.empty();
+  return request;
+}
+
+std::vector<Status> Scheduler::read(std::span<const model::Sequence> batch,
+                                    model::Workspace& workspace) {
+  if (pool_.threads() == 1) return model_.forward(batch, workspace, pool_);
+
+  std::vector<Request> requests;
+  for (const model::Sequence& sequence : batch) requests.push_back(request(sequence));
   std::unique_lock<std::mutex> lock(mutex_);
-  QG_CHECK_OK(admit(sequence.ids.size()));
-  // A step under way cannot take it any more.
-  request.served = stats_.steps + (running_ ? 1 : 0);
-  queue_.push_back(&request);
-  stats_.waiting_tokens += sequence.ids.size();
-  while (!request.done) {
+  for (Request& request : requests) {
+    if (request.done) continue;
+    const std::size_t tokens = request.rest.ids.size();
+    request.status = admit(tokens);
+    request.done = !request.status.ok();
+    if (request.done) continue;
+    // A step under way cannot take it any more.
+    request.served = stats_.steps + (running_ ? 1 : 0);
+    queue_.push_back(&request);
+    stats_.waiting_tokens += tokens;
+  }
+  const auto done = [](const Request& request) { return request.done; };
+  while (!std::all_of(requests.begin(), requests.end(), done)) {
     if (running_) {
       changed_.wait(lock);
     } else {
       step(lock);
     }
   }
-  return std::move(request.status);
+  std::vector<Status> results;
+  for (Request& request : requests) results.push_back(std::move(request.status));
+  return results;
 }
 
 // Everyone gets an equal share of the step, at least one token while there is room; what short ones

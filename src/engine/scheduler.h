@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <list>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -45,6 +46,8 @@ class Scheduler {
   /// `workspace` is used where the caller reads for itself. Errors: those of Model::forward;
   /// kOverloaded when the queue is full: nothing was read, try again later.
   Status read(const model::Sequence& sequence, model::Workspace& workspace);
+  /// The same for several sequences of one caller, which share steps; returns when all are done.
+  std::vector<Status> read(std::span<const model::Sequence> batch, model::Workspace& workspace);
 
   Stats stats() const;
 
@@ -63,6 +66,7 @@ class Scheduler {
   };
 
   Status admit(std::size_t tokens);
+  Request request(const model::Sequence& sequence) const;
   std::vector<Piece> plan();
   void commit(const std::vector<Piece>& pieces, std::vector<Status> results);
   void step(std::unique_lock<std::mutex>& lock);

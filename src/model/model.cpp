@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
 #include "base/try.h"
@@ -12,8 +11,6 @@ namespace {
 
 // Tokens that one pass over the weights serves; bounds the workspace of a long prefill.
 constexpr std::size_t kChunk = 128;
-// Rows of the LM head that a thread takes at a time.
-constexpr std::size_t kLogitGrain = 1024;
 // Tokens whose queries share the keys and values that a thread loads.
 constexpr std::size_t kTokenTile = 8;
 
@@ -32,7 +29,7 @@ Model::Model(Checkpoint checkpoint, Weights weights, const ModelOptions& options
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& path,
                                                  const ModelOptions& options) {
   QG_TRY(Checkpoint checkpoint, Checkpoint::open(path));
-  auto weights = find_weights(checkpoint, options.weights);
+  auto weights = find_weights(checkpoint, options.weights, options.all_logits);
   if (!weights.ok()) return std::move(weights).error().with_context(path.string());
   return std::shared_ptr<const Model>(
       new Model(std::move(checkpoint), std::move(weights).value(), options));
@@ -331,23 +328,13 @@ Status Model::forward(std::span<const std::int32_t> ids, KvCache& cache, Workspa
   return std::move(run({&one, 1}, ws, pool, observer).front());
 }
 
-Status Model::lm_logits(std::span<const float> hidden, base::ThreadPool& pool,
-                        std::span<float> logits) const {
-  QG_CHECK(!weights_.lm_head.empty() && logits.size() == config_.vocabulary_size);
-  pool.parallel_for(logits.size(), kLogitGrain, [&](std::size_t begin, std::size_t end) {
-    if (weights_.lm_head.is_float()) {
-      kernels_->matmul(weights_.lm_head.matrix(), begin, end, hidden.data(), 1, logits.data(),
-                       logits.size());
-      return;
-    }
-    for (std::size_t r = begin; r < end; ++r) {
-      if (!lm_logit(hidden, r, logits[r]).ok()) logits[r] = std::numeric_limits<float>::quiet_NaN();
-    }
-  });
-  if (all_finite(logits)) return {};
-  return Error{ErrorCode::kNonFinite,
-               "the LM head produced NaN or infinity: its weights are broken; check them with "
-               "`qwen3guard inspect`"};
+void Model::lm_logits(std::span<const float> hidden, Workspace& ws, base::ThreadPool& pool,
+                      std::span<float> logits) const {
+  const std::size_t states = hidden.size() / config_.hidden_size;
+  QG_CHECK(weights_.all_logits.rows() == config_.vocabulary_size &&
+           hidden.size() == states * config_.hidden_size &&
+           logits.size() == states * config_.vocabulary_size);
+  weights_.all_logits.multiply(*kernels_, hidden.data(), states, logits.data(), ws.quantized, pool);
 }
 
 Status Model::lm_logits(std::span<const float> hidden, std::span<const std::int32_t> rows,

@@ -48,6 +48,10 @@ class Workspace {
 
 struct ModelOptions {
   WeightFormat weights = WeightFormat::kStored;
+  /// Whether a causal LM can give the logits of all tokens. It then holds its LM head in the format
+  /// of the projections: floats as stored cost nothing, packed weights are a copy of their own,
+  /// because rows are still looked up in the stored matrix (tied embeddings, lm_logits of a few).
+  bool all_logits = true;
   const kernels::Kernels* kernels = &kernels::active_kernels();
 };
 
@@ -82,10 +86,12 @@ class Model {
                  base::ThreadPool& pool, std::span<float> hidden,
                  const Observer& observer = nullptr) const;
 
-  /// Next-token logits [vocabulary] of one final-normed state. REQUIRES: a causal LM.
-  Status lm_logits(std::span<const float> hidden, base::ThreadPool& pool,
-                   std::span<float> logits) const;
-  /// The logits of a few rows only.
+  /// Next-token logits [n, vocabulary] of n final-normed states [n, hidden_size], each with the
+  /// bits that it would get alone. Broken weights give NaN or infinity: whoever reads logits
+  /// checks. REQUIRES: a causal LM loaded with ModelOptions::all_logits.
+  void lm_logits(std::span<const float> hidden, Workspace& workspace, base::ThreadPool& pool,
+                 std::span<float> logits) const;
+  /// The logits of a few tokens only, from the head's rows as stored. REQUIRES: a causal LM.
   Status lm_logits(std::span<const float> hidden, std::span<const std::int32_t> rows,
                    std::span<float> logits) const;
 

@@ -4,7 +4,7 @@
 
 namespace qwen3guard::model {
 
-Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format) {
+Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format, bool all_logits) {
   const ModelConfig& c = checkpoint.config();
   Weights weights;
   QG_TRY(weights.embeddings,
@@ -15,6 +15,11 @@ Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format) 
     if (!c.tied_embeddings) {
       QG_TRY(weights.lm_head,
              checkpoint.find_stored("lm_head.weight", c.vocabulary_size, c.hidden_size));
+    }
+    if (all_logits) {
+      auto created = Linear::create({weights.lm_head}, format);
+      if (!created.ok()) return std::move(created).error().with_context("LM head");
+      weights.all_logits = std::move(created).value();
     }
   }
   // Only projections are widened on load: a type that cannot be read must not wait for a token.

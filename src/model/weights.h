@@ -29,10 +29,12 @@ struct Weights {
   std::vector<LayerWeights> layers;
   std::vector<float> final_norm;  // [hidden]
   StoredMatrix lm_head;           // [vocabulary, hidden]; empty in a Stream model
+  Linear all_logits;              // the same, to multiply with; empty where not asked for
   bool packed = false;            // some projection is quantized
 };
 
-/// REQUIRES: `checkpoint` outlives the result. Errors: those of Checkpoint and Linear::create.
-Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format);
+/// `all_logits`: whether a causal LM will be asked for them. REQUIRES: `checkpoint` outlives the
+/// result. Errors: those of Checkpoint and Linear::create.
+Result<Weights> find_weights(const Checkpoint& checkpoint, WeightFormat format, bool all_logits);
 
 }  // namespace qwen3guard::model

@@ -183,5 +183,43 @@ TEST(Quantized, WidthsThatAreNoWholeBlocksAreRefused) {
       << model.error().message;
 }
 
+// Against the rows as stored, which lm_logits of a few tokens reads.
+TEST(Quantized, ThePackedLmHeadIsNearTheStoredOneAndTokensTogetherEqualEachAlone) {
+  const auto path = std::filesystem::path(QG_TEST_DATA) / "models" / "toy-gen";
+  base::ThreadPool pool(2);
+  for (const WeightFormat format : {WeightFormat::kStored, WeightFormat::kQ8, WeightFormat::kQ4}) {
+    const auto model = Model::load(path, {.weights = format});
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    const std::size_t width = (*model)->config().hidden_size;
+    const std::size_t vocabulary = (*model)->config().vocabulary_size;
+    constexpr std::size_t kStates = 5;
+    std::vector<float> hidden(kStates * width), together(kStates * vocabulary), alone(vocabulary);
+    for (std::size_t i = 0; i < hidden.size(); ++i)
+      hidden[i] = std::sin(static_cast<float>(i * i % 1000));
+    Workspace workspace;
+    (*model)->lm_logits(hidden, workspace, pool, together);
+    std::vector<std::int32_t> rows(vocabulary);
+    for (std::size_t r = 0; r < vocabulary; ++r) rows[r] = static_cast<std::int32_t>(r);
+    double error = 0, norm = 0;
+    for (std::size_t s = 0; s < kStates; ++s) {
+      const auto state = std::span(hidden).subspan(s * width, width);
+      const auto logits = std::span(together).subspan(s * vocabulary, vocabulary);
+      (*model)->lm_logits(state, workspace, pool, alone);
+      EXPECT_TRUE(std::equal(logits.begin(), logits.end(), alone.begin()));
+      ASSERT_TRUE((*model)->lm_logits(state, rows, alone).ok());
+      for (std::size_t r = 0; r < vocabulary; ++r) {
+        const double difference = double{logits[r]} - double{alone[r]};
+        error += difference * difference;
+        norm += double{alone[r]} * double{alone[r]};
+      }
+    }
+    // bound() is for the four projections of a layer; here is one.
+    const double relative = std::sqrt(error / norm);
+    EXPECT_LE(relative, format == WeightFormat::kStored ? 1e-5
+                        : format == WeightFormat::kQ8   ? bound(127, 1)
+                                                        : bound(8, 1));
+  }
+}
+
 }  // namespace
 }  // namespace qwen3guard::model
