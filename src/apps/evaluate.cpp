@@ -14,7 +14,7 @@
 #include "apps/exit_status.h"
 #include "apps/guard_options.h"
 #include "apps/output.h"
-#include "apps/verdict_json.h"
+#include "formats/verdict_json.h"
 #include "base/try.h"
 #include "bytes/atomic_file.h"
 #include "dataset/dataset_index.h"
@@ -22,6 +22,8 @@
 
 namespace qwen3guard::apps {
 namespace {
+
+using formats::OrderedJson;
 
 using evaluation::Confusion;
 using evaluation::SetResult;

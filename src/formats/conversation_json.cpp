@@ -1,4 +1,4 @@
-#include "apps/conversation_json.h"
+#include "formats/conversation_json.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 #include "bytes/json.h"
 #include "bytes/quote.h"
 
-namespace qwen3guard::apps {
+namespace qwen3guard::formats {
 namespace {
 
 using nlohmann::json;
@@ -115,4 +115,4 @@ ConversationLine parse_conversation_line(std::string_view line) {
   return {std::move(id).value(), parse_messages(*parsed)};
 }
 
-}  // namespace qwen3guard::apps
+}  // namespace qwen3guard::formats

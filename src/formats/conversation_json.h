@@ -8,7 +8,7 @@
 #include "qwen3guard/conversation.h"
 #include "qwen3guard/result.h"
 
-namespace qwen3guard::apps {
+namespace qwen3guard::formats {
 
 /// What a line held. The id is there whenever it could be read, also where the rest is wrong.
 struct ConversationLine {
@@ -22,4 +22,4 @@ struct ConversationLine {
 /// throws.
 ConversationLine parse_conversation_line(std::string_view line);
 
-}  // namespace qwen3guard::apps
+}  // namespace qwen3guard::formats
