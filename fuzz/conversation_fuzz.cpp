@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "apps/conversation_json.h"
+#include "formats/conversation_json.h"
 #include "apps/terminal.h"
-#include "apps/verdict_json.h"
+#include "formats/verdict_json.h"
 #include "bytes/utf8.h"
 #include "tokens/chat_template.h"
 
@@ -48,10 +48,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return (code < 0x20 && byte != '\n' && byte != '\t') || code == 0x7F;
   }));
 
-  const apps::ConversationLine line = apps::parse_conversation_line(text);
+  const formats::ConversationLine line = formats::parse_conversation_line(text);
   if (line.id) require(line.id->is_string() || line.id->is_number());
   if (!line.conversation.ok()) {
-    const std::string report = apps::error_line(line.id.value_or(1), line.conversation.error());
+    const std::string report = formats::error_line(line.id.value_or(1), line.conversation.error());
     require(report.find('\n') == std::string::npos);
     const auto parsed = nlohmann::json::parse(report, nullptr, false);
     require(parsed.is_object() && parsed["error"]["message"].is_string());

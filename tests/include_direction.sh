@@ -22,11 +22,12 @@ heads: model
 verdict: base
 policy: verdict bytes
 engine: tokens heads policy verdict
-server: engine policy
+formats: engine
+server: formats engine policy
 dataset: tokens verdict
 training: dataset bytes verdict
 evaluation: dataset engine policy
-apps: server dataset training evaluation
+apps: formats server dataset training evaluation
 '
 # Public header of include/qwen3guard/, then its folder: whoever may include the folder may include the
 # header. "any": data and errors that everybody may name.

@@ -12,5 +12,6 @@ void add_generate(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
 void add_evaluate(CLI::App& app, int& status);
 void add_quantize(CLI::App& app, int& status);
+void add_serve(CLI::App& app, int& status);
 
 }  // namespace qwen3guard::apps

@@ -9,20 +9,24 @@
 #include <vector>
 
 #include "apps/commands.h"
-#include "apps/conversation_json.h"
 #include "apps/exit_status.h"
 #include "apps/guard_options.h"
 #include "apps/line_reader.h"
 #include "apps/output.h"
 #include "apps/terminal.h"
-#include "apps/verdict_json.h"
 #include "base/try.h"
 #include "bytes/quote.h"
+#include "formats/verdict_json.h"
 #include "qwen3guard/generator.h"
 
 namespace qwen3guard::apps {
 namespace {
 
+using formats::ConversationLine;
+using formats::error_line;
+using formats::OrderedJson;
+using formats::shortest;
+using formats::to_line;
 using nlohmann::json;
 
 // Lines that are read ahead, in batches: as answers end, the next lines take their places.

@@ -104,4 +104,13 @@ Result<std::optional<Line>> LineReader::next() {
   }
 }
 
+formats::ConversationLine parse_conversation_line(const Line& line) {
+  if (line.too_long) {
+    return {std::nullopt, Error{ErrorCode::kTooLong,
+                                "the line has " + bytes::byte_count(line.bytes) + ", at most " +
+                                    bytes::byte_count(LineReader::kMaxLineBytes) + " are read"}};
+  }
+  return formats::parse_conversation_line(line.text);
+}
+
 }  // namespace qwen3guard::apps

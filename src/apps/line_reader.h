@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "formats/conversation_json.h"
 #include "qwen3guard/result.h"
 
 namespace qwen3guard::apps {
@@ -17,6 +18,9 @@ struct Line {
   bool complete = true;     // ended by a newline, not by the end of the input
   std::uint64_t bytes = 0;  // of the input, the newline included
 };
+
+/// The conversation of a line; kTooLong for one that was too long to be held.
+formats::ConversationLine parse_conversation_line(const Line& line);
 
 class LineReader {
  public:

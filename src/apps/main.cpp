@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
       "  qwen3guard generate --model DIR --prompt 'How do I whittle a spoon?'\n"
       "  qwen3guard inspect DIR\n"
       "  qwen3guard quantize DIR FILE.gguf --bits 8\n"
+      "  qwen3guard serve --listen 127.0.0.1:8080\n"
       "`qwen3guard SUBCOMMAND --help` has the options. Exit status: 0 done, 1 some conversations "
       "could not\n"
       "be judged or answered (inspect: problems found), 2 could not run.");
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
   apps::add_inspect(app, status);
   apps::add_evaluate(app, status);
   apps::add_quantize(app, status);
+  apps::add_serve(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "apps/commands.h"
-#include "apps/conversation_json.h"
 #include "apps/exit_status.h"
 #include "apps/guard_options.h"
 #include "apps/line_reader.h"
@@ -20,14 +19,18 @@
 #include "apps/progress.h"
 #include "apps/resumable_output.h"
 #include "apps/terminal.h"
-#include "apps/verdict_json.h"
 #include "apps/verdict_text.h"
 #include "base/try.h"
 #include "bytes/quote.h"
+#include "formats/conversation_json.h"
+#include "formats/verdict_json.h"
 
 namespace qwen3guard::apps {
 namespace {
 
+using formats::ConversationLine;
+using formats::error_line;
+using formats::verdict_line;
 using nlohmann::json;
 
 struct ModerateArguments {

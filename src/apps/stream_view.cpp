@@ -3,12 +3,16 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "apps/verdict_json.h"
+#include "formats/verdict_json.h"
 #include "apps/verdict_text.h"
 #include "base/try.h"
 
 namespace qwen3guard::apps {
 namespace {
+
+using formats::add_verdict;
+using formats::OrderedJson;
+using formats::to_line;
 
 class TextView final : public StreamView {
  public:
@@ -150,16 +154,8 @@ class JsonView final : public StreamView {
 
  private:
   Status print_token(const JudgedToken& token, const OrderedJson& text) {
-    OrderedJson line = {{"type", "token"}, {"token", token.index}, {"id", token.id}};
-    line["text"] = text;
-    line["byte"] = token.byte_begin;
-    line["byte_end"] = token.byte_end;
-    line["char"] = token.character;
-    if (token.thinking) line["thinking"] = true;
-    line["risk"] = risk_name(token.verdict.risk);
-    line["category"] = category_json(guard_, Target::kResponse, token.verdict.category);
-    line["probabilities"] = probabilities_json(token.verdict.probabilities);
-    line["decision"] = decision_name(token.label.action);
+    OrderedJson line = {{"type", "token"}};
+    formats::add_token(guard_, token, text, line);
     line["flagged"] = flagged_ == token.index;
     return print(line);
   }

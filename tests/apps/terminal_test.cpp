@@ -6,10 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/progress.h"
-#include "apps/verdict_json.h"
+#include "formats/verdict_json.h"
 
 namespace qwen3guard::apps {
 namespace {
+
+using formats::shortest;
+using formats::to_line;
 
 TEST(EscapeControls, LeavesTextAlone) {
   const std::string text = "Grüße, 世界 😀\n\ttabbed ‘quoted’ — é";

@@ -6,7 +6,7 @@
 
 #include "qwen3guard/guard.h"
 
-namespace qwen3guard::apps {
+namespace qwen3guard::formats {
 
 using OrderedJson = nlohmann::ordered_json;
 
@@ -25,9 +25,14 @@ OrderedJson category_json(const Guard& guard, Target target,
 /// Appends the keys of a verdict, from "target" to "tokens", to `object`.
 void add_verdict(const Guard& guard, const Verdict& verdict, OrderedJson& object);
 
+/// Appends the keys of a judged token, from "token" to "decision", to `object`; `text` is null
+/// where it is withheld.
+void add_token(const Guard& guard, const JudgedToken& token, const OrderedJson& text,
+               OrderedJson& object);
+
 /// One line of output, without its newline. Never throws; text is valid UTF-8.
 std::string verdict_line(const nlohmann::json& id, const Guard& guard, const Verdict& verdict);
 std::string error_line(const nlohmann::json& id, const Error& error);
 std::string to_line(const OrderedJson& object);
 
-}  // namespace qwen3guard::apps
+}  // namespace qwen3guard::formats

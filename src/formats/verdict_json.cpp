@@ -1,9 +1,9 @@
-#include "apps/verdict_json.h"
+#include "formats/verdict_json.h"
 
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-namespace qwen3guard::apps {
+namespace qwen3guard::formats {
 
 double shortest(float value) {
   char text[32];
@@ -56,6 +56,21 @@ void add_verdict(const Guard& guard, const Verdict& verdict, OrderedJson& object
   if (verdict.window_slid) object["window_slid"] = true;
 }
 
+void add_token(const Guard& guard, const JudgedToken& token, const OrderedJson& text,
+               OrderedJson& object) {
+  object["token"] = token.index;
+  object["id"] = token.id;
+  object["text"] = text;
+  object["byte"] = token.byte_begin;
+  object["byte_end"] = token.byte_end;
+  object["char"] = token.character;
+  if (token.thinking) object["thinking"] = true;
+  object["risk"] = risk_name(token.verdict.risk);
+  object["category"] = category_json(guard, Target::kResponse, token.verdict.category);
+  object["probabilities"] = probabilities_json(token.verdict.probabilities);
+  object["decision"] = decision_name(token.label.action);
+}
+
 std::string to_line(const OrderedJson& object) {
   return object.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
@@ -74,4 +89,4 @@ std::string error_line(const nlohmann::json& id, const Error& error) {
   return to_line(object);
 }
 
-}  // namespace qwen3guard::apps
+}  // namespace qwen3guard::formats

@@ -1,4 +1,4 @@
-#include "apps/conversation_json.h"
+#include "formats/conversation_json.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 #include "bytes/json.h"
 #include "bytes/quote.h"
 
-namespace qwen3guard::apps {
+namespace qwen3guard::formats {
 namespace {
 
 using nlohmann::json;
@@ -115,13 +115,4 @@ ConversationLine parse_conversation_line(std::string_view line) {
   return {std::move(id).value(), parse_messages(*parsed)};
 }
 
-ConversationLine parse_conversation_line(const Line& line) {
-  if (line.too_long) {
-    return {std::nullopt, Error{ErrorCode::kTooLong,
-                                "the line has " + bytes::byte_count(line.bytes) + ", at most " +
-                                    bytes::byte_count(LineReader::kMaxLineBytes) + " are read"}};
-  }
-  return parse_conversation_line(std::string_view(line.text));
-}
-
-}  // namespace qwen3guard::apps
+}  // namespace qwen3guard::formats

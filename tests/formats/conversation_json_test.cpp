@@ -1,11 +1,11 @@
-#include "apps/conversation_json.h"
+#include "formats/conversation_json.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-namespace qwen3guard::apps {
+namespace qwen3guard::formats {
 namespace {
 
 TEST(ConversationLine, ReadsMessagesIdAndThinking) {
@@ -86,4 +86,4 @@ TEST(ConversationLine, RefusesWhatItCannotJudge) {
 }
 
 }  // namespace
-}  // namespace qwen3guard::apps
+}  // namespace qwen3guard::formats

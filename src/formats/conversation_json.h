@@ -5,11 +5,10 @@
 #include <optional>
 #include <string_view>
 
-#include "apps/line_reader.h"
 #include "qwen3guard/conversation.h"
 #include "qwen3guard/result.h"
 
-namespace qwen3guard::apps {
+namespace qwen3guard::formats {
 
 /// What a line held. The id is there whenever it could be read, also where the rest is wrong.
 struct ConversationLine {
@@ -22,7 +21,5 @@ struct ConversationLine {
 /// Errors: kInvalidJson, kInvalidUtf8, kTooLong, kInvalidConversation; they name the message. Never
 /// throws.
 ConversationLine parse_conversation_line(std::string_view line);
-/// The same for a line of a file; kTooLong for one that was too long to be held.
-ConversationLine parse_conversation_line(const Line& line);
 
-}  // namespace qwen3guard::apps
+}  // namespace qwen3guard::formats

@@ -1,0 +1,23 @@
+// The routes' handlers, one file a family; routes.cpp has the table.
+#pragma once
+
+#include "server/http.h"
+#include "server/service.h"
+
+namespace qwen3guard::server {
+
+Result<Response> moderations(Service& service, const Request& request);
+Result<Response> chat_completions(Service& service, const Request& request);
+Result<Response> classify(Service& service, const Request& request);
+Result<Response> litellm_guardrail(Service& service, const Request& request);
+Result<Response> webhook_request(Service& service, const Request& request);
+Result<Response> webhook_response(Service& service, const Request& request);
+Result<Response> open_stream(Service& service, const Request& request);
+Result<Response> append_to_stream(Service& service, const Request& request);
+Result<Response> close_stream(Service& service, const Request& request);
+Result<Response> health(Service& service, const Request& request);
+Result<Response> ready(Service& service, const Request& request);
+Result<Response> metrics(Service& service, const Request& request);
+Result<Response> models(Service& service, const Request& request);
+
+}  // namespace qwen3guard::server

@@ -1,0 +1,320 @@
+#include "server/http_server.h"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+#include <exception>
+#include <set>
+#include <utility>
+
+#include "base/try.h"
+#include "bytes/quote.h"
+
+namespace qwen3guard::server {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Parser = http::request_parser<http::string_body>;
+using Reply = http::response<http::string_body>;
+
+namespace {
+
+auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
+
+// How much of what a refused client still sends is read, so that it gets to see the answer.
+constexpr std::size_t kLingerBytes = 16u << 20;
+constexpr std::chrono::seconds kLingerTime{2};
+
+Result<std::pair<std::string, std::string>> split_address(const std::string& address) {
+  const auto colon = address.rfind(':');
+  std::string host = address.substr(0, colon);
+  const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
+  const bool digits = !port.empty() && port.size() <= 5 &&
+                      port.find_first_not_of("0123456789") == std::string::npos;
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string::npos) {
+    host.clear();
+  }
+  if (host.empty() || !digits || std::stoi(port) > 65535) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "listen address " + bytes::quote(address) +
+                     ": expected HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"};
+  }
+  return std::pair(std::move(host), port);
+}
+
+Request request_from(Parser& parser) {
+  auto message = parser.release();
+  Request request;
+  request.method = std::string(message.method_string());
+  const std::string target(message.target());
+  request.path = target.substr(0, target.find_first_of("?#"));
+  for (const auto& field : message) {
+    request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
+  }
+  request.body = std::move(message.body());
+  return request;
+}
+
+Reply reply_from(Response response, bool keep_alive) {
+  Reply reply(static_cast<http::status>(response.status), 11);
+  reply.set(http::field::content_type, response.content_type);
+  for (const Header& header : response.headers) reply.set(header.name, header.value);
+  reply.body() = std::move(response.body);
+  reply.keep_alive(keep_alive);
+  reply.prepare_payload();
+  return reply;
+}
+
+}  // namespace
+
+class HttpServer::Io {
+ public:
+  Io(const HttpLimits& limits, Application& application)
+      : limits_(limits), application_(application) {}
+  ~Io() { ending_ = true; }
+
+  Status listen(const std::string& address) {
+    QG_TRY(const auto place, split_address(address));
+    error_code error;
+    const auto found = tcp::resolver(context_).resolve(place.first, place.second, error);
+    if (!error && !found.empty()) {
+      const tcp::endpoint endpoint = *found.begin();
+      acceptor_.open(endpoint.protocol(), error);
+      if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+      if (!error) acceptor_.bind(endpoint, error);
+      if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
+      if (!error) port_ = acceptor_.local_endpoint(error).port();
+    }
+    if (error) {
+      return Error{ErrorCode::kIo, "cannot listen on " + address + ": " + error.message()};
+    }
+    return {};
+  }
+
+  std::uint16_t port() const { return port_; }
+  std::size_t connections() const { return count_; }
+
+  void run() {
+    asio::co_spawn(context_, accept(), asio::detached);
+    context_.run();
+  }
+
+  void drain() {
+    asio::post(context_, [this] { start_draining(); });
+  }
+
+ private:
+  // A connection's place in the set of all.
+  struct Connection {
+    Connection(Io& io, tcp::socket socket) : io_(io), stream(std::move(socket)) {
+      io_.open_.insert(this);
+      ++io_.count_;
+    }
+    ~Connection() {
+      io_.open_.erase(this);
+      if (--io_.count_ == 0 && !io_.ending_) io_.drained_.cancel();
+    }
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    Io& io_;
+    beast::tcp_stream stream;
+    beast::flat_buffer buffer;
+    bool idle = false;  // nothing of a request has come
+  };
+
+  asio::awaitable<void> accept() {
+    while (!draining_) {
+      bool taken = false;
+      try {
+        error_code error;
+        tcp::socket socket = co_await acceptor_.async_accept(into(error));
+        if (draining_) break;
+        taken = !error;
+        if (taken) asio::co_spawn(context_, serve(std::move(socket)), asio::detached);
+      } catch (const std::exception&) {
+        taken = false;
+      }
+      if (taken) continue;
+      // Out of descriptors or memory: some come back as connections end.
+      error_code ignored;
+      asio::steady_timer pause(context_, std::chrono::milliseconds(50));
+      co_await pause.async_wait(into(ignored));
+    }
+  }
+
+  asio::awaitable<void> serve(tcp::socket socket) {
+    try {
+      error_code ignored;
+      socket.set_option(tcp::no_delay(true), ignored);
+      Connection connection(*this, std::move(socket));
+      if (count_ > limits_.connections) {
+        co_await refuse(connection, 503, "too_many_connections",
+                        "the server has as many connections as it takes; try again later");
+        co_return;
+      }
+      while (co_await serve_request(connection)) {
+      }
+    } catch (const std::exception&) {
+      // Out of memory: this connection ends, the others go on.
+    }
+  }
+
+  // Whether another request may follow.
+  asio::awaitable<bool> serve_request(Connection& connection) {
+    error_code error;
+    if (connection.buffer.size() == 0) {
+      if (draining_) co_return false;
+      connection.idle = true;
+      connection.stream.expires_after(limits_.idle);
+      const auto space = connection.buffer.prepare(4096);
+      const std::size_t got = co_await connection.stream.async_read_some(space, into(error));
+      connection.idle = false;
+      if (error) co_return false;
+      connection.buffer.commit(got);
+    }
+    connection.stream.expires_after(limits_.read);
+    Parser parser;
+    parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
+    parser.body_limit(limits_.body_bytes);
+    co_await http::async_read_header(connection.stream, connection.buffer, parser, into(error));
+    if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+      http::response<http::empty_body> go_on(http::status::continue_, 11);
+      co_await http::async_write(connection.stream, go_on, into(error));
+    }
+    if (!error)
+      co_await http::async_read(connection.stream, connection.buffer, parser, into(error));
+    if (error) {
+      co_await refuse_bytes(connection, error);
+      co_return false;
+    }
+    const bool wants_more = parser.get().keep_alive();
+    const bool head = parser.get().method() == http::verb::head;
+    Response response = co_await answer(request_from(parser));
+    if (head) response.body.clear();  // an answer to HEAD has none
+    const bool keep_alive = wants_more && !draining_;
+    co_return co_await write(connection, std::move(response), keep_alive) && keep_alive;
+  }
+
+  // Hands the request over and waits; other connections are served meanwhile.
+  asio::awaitable<Response> answer(Request request) {
+    return asio::async_initiate<const asio::use_awaitable_t<>&, void(Response)>(
+        [this](auto handler, Request taken) {
+          auto waiting = std::make_shared<decltype(handler)>(std::move(handler));
+          // run() must not return while an answer is on its way.
+          auto work = asio::make_work_guard(context_);
+          application_.handle(std::move(taken), [this, waiting, work](Response response) {
+            asio::post(context_, [waiting, response = std::move(response)]() mutable {
+              (*waiting)(std::move(response));
+            });
+          });
+        },
+        asio::use_awaitable, std::move(request));
+  }
+
+  asio::awaitable<bool> write(Connection& connection, Response response, bool keep_alive) {
+    const Reply reply = reply_from(std::move(response), keep_alive);
+    connection.stream.expires_after(limits_.write);
+    error_code error;
+    co_await http::async_write(connection.stream, reply, into(error));
+    co_return !error;
+  }
+
+  asio::awaitable<void> refuse_bytes(Connection& connection, error_code error) {
+    if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+      co_await refuse(
+          connection, 431, "header_too_large",
+          "the request line and headers have more than " + bytes::byte_count(limits_.header_bytes));
+    } else if (error == http::error::body_limit) {
+      co_await refuse(connection, 413, "too_long",
+                      "the body has more than " + bytes::byte_count(limits_.body_bytes));
+    } else if (error == beast::error::timeout) {
+      // The time-out has closed the connection: there is nobody to tell, but it is counted.
+      application_.refuse(408, "timeout", "the request did not arrive in time");
+    } else if (error.category() == make_error_code(http::error::bad_method).category() &&
+               error != http::error::end_of_stream && error != http::error::partial_message) {
+      co_await refuse(connection, 400, "bad_http", "not an HTTP/1.1 request: " + error.message());
+    }
+  }
+
+  asio::awaitable<void> refuse(Connection& connection, int status, std::string code,
+                               std::string message) {
+    Response response = application_.refuse(status, code, std::move(message));
+    if (!co_await write(connection, std::move(response), false)) co_return;
+    // Closing with unread bytes resets the connection, and the answer may be lost with it.
+    error_code error;
+    connection.stream.socket().shutdown(tcp::socket::shutdown_send, error);
+    connection.stream.expires_after(kLingerTime);
+    connection.buffer.clear();
+    for (std::size_t read = 0; !error && read < kLingerBytes;) {
+      const auto space = connection.buffer.prepare(16384);
+      read += co_await connection.stream.async_read_some(space, into(error));
+    }
+  }
+
+  void start_draining() {
+    if (draining_) return;
+    draining_ = true;
+    error_code ignored;
+    acceptor_.close(ignored);
+    for (Connection* connection : open_) {
+      if (connection->idle) connection->stream.cancel();
+    }
+    if (count_ == 0) return;
+    drained_.expires_after(limits_.drain);
+    drained_.async_wait([this](error_code cancelled) {
+      if (!cancelled) context_.stop();
+    });
+  }
+
+  const HttpLimits limits_;
+  Application& application_;
+  // Coroutines under way end with context_: what their connections touch then stands before it.
+  std::set<Connection*> open_;
+  std::atomic<std::size_t> count_ = 0;
+  bool draining_ = false;
+  bool ending_ = false;
+  std::uint16_t port_ = 0;
+  asio::io_context context_{1};
+  tcp::acceptor acceptor_{context_};
+  asio::steady_timer drained_{context_};
+};
+
+HttpServer::HttpServer(std::unique_ptr<Io> io) : io_(std::move(io)) {}
+HttpServer::~HttpServer() = default;
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(const std::string& address,
+                                                       const HttpLimits& limits,
+                                                       Application& application) {
+  auto io = std::make_unique<Io>(limits, application);
+  QG_CHECK_OK(io->listen(address));
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(io)));
+}
+
+std::uint16_t HttpServer::port() const { return io_->port(); }
+std::size_t HttpServer::connections() const { return io_->connections(); }
+void HttpServer::run() { io_->run(); }
+void HttpServer::drain() { io_->drain(); }
+
+}  // namespace qwen3guard::server

@@ -1,0 +1,73 @@
+// What the routes work with: the guard and what is kept between requests.
+#pragma once
+
+#include <atomic>
+#include <ctime>
+#include <functional>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "qwen3guard/guard.h"
+#include "server/http.h"
+#include "server/metrics.h"
+#include "server/prompt_cache.h"
+#include "server/stream_store.h"
+
+namespace qwen3guard::server {
+
+/// Thread-safe.
+class Service {
+ public:
+  struct Options {
+    std::string model = "qwen3guard";  // the name that answers carry
+    std::string metrics_prefix = "qwen3guard";
+    std::size_t inputs = 256;  // texts in one request
+    StreamStore::Limits streams;
+    PromptCache::Limits prompts;
+    Clock clock = std::chrono::steady_clock::now;
+    /// What whoever runs the service adds to the metrics.
+    std::function<std::vector<Metrics::Gauge>()> gauges;
+  };
+
+  Service(Guard guard, Policy policy, Options options);
+
+  const Guard& guard() const { return guard_; }
+  const Policy& policy() const { return policy_; }
+  const std::string& model() const { return options_.model; }
+  std::time_t started() const { return started_; }
+  std::size_t max_inputs() const { return options_.inputs; }
+  StreamStore& streams() { return streams_; }
+  PromptCache& prompts() { return prompts_; }
+  Metrics& metrics() { return metrics_; }
+  std::string render_metrics();
+
+  /// Guard::moderate, counted.
+  Result<Verdict> moderate(const Conversation& conversation);
+  /// Judges something harmless: whether verdicts can be had right now. The answer is reused for a
+  /// second, so that asking costs little.
+  Status check_ready();
+  void start_draining() { draining_ = true; }
+
+  /// Keys of docs/formats/moderation.md and the policy's name.
+  nlohmann::ordered_json verdict_json(const Verdict& verdict) const;
+
+ private:
+  const Guard guard_;
+  const Policy policy_;
+  const Options options_;
+  const std::time_t started_;
+  Metrics metrics_;
+  StreamStore streams_;
+  PromptCache prompts_;
+  std::atomic<bool> draining_ = false;
+  std::mutex ready_mutex_;
+  std::optional<std::chrono::steady_clock::time_point> ready_at_;
+};
+
+/// The stricter of two decisions; none is the least strict.
+std::optional<Decision> stricter(std::optional<Decision> a, std::optional<Decision> b);
+
+}  // namespace qwen3guard::server

@@ -1,0 +1,158 @@
+// Streams: an answer is judged while it is being written, over several requests.
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/try.h"
+#include "bytes/quote.h"
+#include "bytes/utf8.h"
+#include "formats/verdict_json.h"
+#include "server/chat_messages.h"
+#include "server/handlers.h"
+#include "server/json_field.h"
+
+namespace qwen3guard::server {
+namespace {
+
+using formats::OrderedJson;
+
+// What one request adds to an answer.
+struct Addition {
+  std::string thinking;
+  std::string text;
+  std::vector<std::int32_t> ids;
+  bool finish = false;
+};
+
+Result<std::vector<std::int32_t>> parse_ids(const JsonField& field) {
+  std::vector<std::int32_t> ids;
+  if (field.missing()) return ids;
+  QG_TRY(const std::vector<JsonField> items, field.items());
+  ids.reserve(items.size());
+  for (const JsonField& item : items) {
+    const bool id = item->is_number_unsigned() &&
+                    item->get<std::uint64_t>() <= std::numeric_limits<std::int32_t>::max();
+    if (!id) return item.expected("a token id");
+    ids.push_back(item->get<std::int32_t>());
+  }
+  return ids;
+}
+
+Result<Addition> parse_addition(const JsonField& body) {
+  for (const auto& [key, value] : body->items()) {
+    if (key != "text" && key != "ids" && key != "reasoning_content" && key != "finish") {
+      return body.invalid("unknown key " + bytes::quote(key, 40) +
+                          "; expected text, ids, reasoning_content or finish");
+    }
+  }
+  Addition addition;
+  QG_TRY(addition.thinking, body["reasoning_content"].text_or(""));
+  QG_TRY(addition.text, body["text"].text_or(""));
+  QG_TRY(addition.ids, parse_ids(body["ids"]));
+  QG_TRY(addition.finish, body["finish"].boolean_or(false));
+  if (!addition.ids.empty() && !(addition.text.empty() && addition.thinking.empty())) {
+    return body["ids"].invalid("give text or ids, not both");
+  }
+  const bool nothing = body["text"].missing() && body["ids"].missing() &&
+                       body["reasoning_content"].missing() && !addition.finish;
+  if (nothing) return body.invalid("expected text, ids, reasoning_content or finish, found none");
+  return addition;
+}
+
+using Tokens = std::vector<JudgedToken>;
+
+Result<Tokens> judge(Stream& stream, const Addition& addition) {
+  Tokens judged;
+  const auto add = [&](Result<Tokens> tokens) -> Status {
+    if (!tokens.ok()) return std::move(tokens).error();
+    judged.insert(judged.end(), tokens->begin(), tokens->end());
+    return {};
+  };
+  if (!addition.thinking.empty()) {
+    QG_CHECK_OK(add(stream.session.append_thinking(addition.thinking)));
+    stream.thinking += addition.thinking;
+  }
+  if (!addition.text.empty()) {
+    QG_CHECK_OK(add(stream.session.append(addition.text)));
+    stream.answer += addition.text;
+  }
+  if (!addition.ids.empty()) QG_CHECK_OK(add(stream.session.append_ids(addition.ids)));
+  if (addition.finish) QG_CHECK_OK(add(stream.session.finish()));
+  return judged;
+}
+
+// The characters that begin inside the token. Text that came as ids is not known here.
+OrderedJson token_text(const Stream& stream, const JudgedToken& token) {
+  const std::string& text = token.thinking ? stream.thinking : stream.answer;
+  std::size_t begin = token.byte_begin, end = token.byte_end;
+  if (end > text.size()) return nullptr;
+  while (begin < text.size() && bytes::is_continuation(text[begin])) ++begin;
+  while (end < text.size() && bytes::is_continuation(text[end])) ++end;
+  return begin < end ? text.substr(begin, end - begin) : "";
+}
+
+}  // namespace
+
+Result<Response> open_stream(Service& service, const Request& request) {
+  QG_TRY(const nlohmann::json json, parse_body(request.body));
+  QG_TRY(const Conversation conversation, parse_messages(JsonField(json)["messages"]));
+  QG_CHECK_OK(service.streams().check_room());
+  QG_TRY(Session session, service.guard().open(conversation, service.policy()));
+  const Verdict prompt = session.prompt();
+  service.metrics().verdict(prompt);
+  QG_TRY(const std::string id, service.streams().add(std::move(session), request.client));
+  const OrderedJson answer = {{"id", id},
+                              {"object", "stream"},
+                              {"model", service.model()},
+                              {"prompt", service.verdict_json(prompt)},
+                              {"time_to_live", service.streams().limits().time_to_live.count()}};
+  return Response{.status = 201,
+                  .body = formats::to_line(answer),
+                  .headers = {{"Location", "/v1/streams/" + id}},
+                  .decision = prompt.decision};
+}
+
+Result<Response> append_to_stream(Service& service, const Request& request) {
+  QG_TRY(const nlohmann::json json, parse_body(request.body));
+  QG_TRY(const Addition addition, parse_addition(JsonField(json)));
+  QG_TRY(StreamStore::Lease stream, service.streams().take(request.parameter, request.client));
+  const std::size_t bytes = stream->thinking.size() + stream->answer.size() +
+                            addition.thinking.size() + addition.text.size();
+  if (bytes > service.streams().limits().text_bytes) {
+    return Error{ErrorCode::kTooLong, "the answer would have " + bytes::byte_count(bytes) +
+                                          ", at most " +
+                                          bytes::byte_count(service.streams().limits().text_bytes) +
+                                          " are judged in a stream; nothing was added"};
+  }
+  // Whatever goes wrong in between: what the model has read and what the caller has sent differ.
+  stream->ended = true;
+  auto tokens = judge(*stream, addition);
+  if (!tokens.ok()) {
+    Error error = std::move(tokens).error();
+    error.message += "; the stream is closed: treat its response as not safe";
+    return error;
+  }
+  stream->ended = addition.finish;
+  const Verdict response = stream->session.response();
+  OrderedJson answer = {{"id", request.parameter}, {"object", "stream.tokens"}};
+  answer["tokens"] = OrderedJson::array();
+  for (const JudgedToken& token : *tokens) {
+    OrderedJson entry;
+    formats::add_token(service.guard(), token, token_text(*stream, token), entry);
+    entry["flagged"] = response.flagged && response.flagged->token == token.index;
+    answer["tokens"].push_back(std::move(entry));
+  }
+  answer["response"] = service.verdict_json(response);
+  answer["held_bytes"] = stream->session.held_bytes();
+  answer["finished"] = addition.finish;
+  if (addition.finish) service.metrics().verdict(response);
+  return Response{.body = formats::to_line(answer), .decision = response.decision};
+}
+
+Result<Response> close_stream(Service& service, const Request& request) {
+  QG_CHECK_OK(service.streams().remove(request.parameter, request.client));
+  return Response{.body = formats::to_line(
+                      {{"id", request.parameter}, {"object", "stream"}, {"deleted", true}})};
+}
+
+}  // namespace qwen3guard::server

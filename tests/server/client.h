@@ -1,0 +1,52 @@
+// A client that sends exactly the bytes it is told to.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace qwen3guard::server::test {
+
+struct Answer {
+  int status = 0;                              // 0: the connection ended without an answer
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+
+  /// The body, which must be JSON.
+  nlohmann::json json() const;
+  /// error.code of an error's body.
+  std::string code() const;
+};
+
+using Headers = std::map<std::string, std::string>;
+
+/// Whole bytes of a request.
+std::string request_bytes(const std::string& method, const std::string& path,
+                          const std::string& body = "", const Headers& headers = {});
+
+class Client {
+ public:
+  explicit Client(std::uint16_t port);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  void send(std::string_view bytes);
+  /// Reads one answer; gives up after 20 seconds.
+  Answer receive();
+  /// Whether the server ended the connection, after what was read.
+  bool ended();
+
+  Answer ask(const std::string& method, const std::string& path, const std::string& body = "",
+             const Headers& headers = {});
+  Answer post(const std::string& path, const nlohmann::json& body, const Headers& headers = {});
+
+ private:
+  bool more();
+  int socket_ = -1;
+  std::string read_;
+};
+
+}  // namespace qwen3guard::server::test
