@@ -14,11 +14,11 @@
 #include "apps/exit_status.h"
 #include "apps/guard_options.h"
 #include "apps/output.h"
-#include "formats/verdict_json.h"
 #include "base/try.h"
 #include "bytes/atomic_file.h"
 #include "dataset/dataset_index.h"
 #include "evaluation/benchmark.h"
+#include "formats/verdict_json.h"
 
 namespace qwen3guard::apps {
 namespace {

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "apps/commands.h"
-#include "formats/conversation_json.h"
 #include "apps/exit_status.h"
 #include "apps/guard_options.h"
 #include "apps/line_reader.h"
@@ -20,10 +19,11 @@
 #include "apps/progress.h"
 #include "apps/resumable_output.h"
 #include "apps/terminal.h"
-#include "formats/verdict_json.h"
 #include "apps/verdict_text.h"
 #include "base/try.h"
 #include "bytes/quote.h"
+#include "formats/conversation_json.h"
+#include "formats/verdict_json.h"
 
 namespace qwen3guard::apps {
 namespace {
