@@ -9,10 +9,10 @@
 #include <string>
 #include <string_view>
 
-#include "formats/conversation_json.h"
 #include "apps/terminal.h"
-#include "formats/verdict_json.h"
 #include "bytes/utf8.h"
+#include "formats/conversation_json.h"
+#include "formats/verdict_json.h"
 #include "tokens/chat_template.h"
 
 namespace {

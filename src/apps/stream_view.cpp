@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "formats/verdict_json.h"
 #include "apps/verdict_text.h"
 #include "base/try.h"
+#include "formats/verdict_json.h"
 
 namespace qwen3guard::apps {
 namespace {
