@@ -116,8 +116,8 @@ Response webhook_answer(const Service& service, const std::vector<Verdict>& verd
 }  // namespace
 
 Result<Response> litellm_guardrail(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json json, parse_body(request.body));
-  const JsonField body(json);
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
+  const JsonField body(parsed);
   QG_TRY(const std::string input_type, body["input_type"].text());
   if (input_type != "request" && input_type != "response") {
     return body["input_type"].invalid("expected request or response");
@@ -158,14 +158,14 @@ Result<Response> litellm_guardrail(Service& service, const Request& request) {
 }
 
 Result<Response> webhook_request(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json json, parse_body(request.body));
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
   QG_TRY(const Conversation conversation, parse_messages(JsonField(json)["body"]["messages"]));
   QG_TRY(const Verdict verdict, service.moderate(conversation));
   return webhook_answer(service, {verdict});
 }
 
 Result<Response> webhook_response(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json json, parse_body(request.body));
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
   const JsonField choices = JsonField(json)["body"]["choices"];
   QG_TRY(const std::vector<JsonField> items, choices.items());
   if (items.empty()) return choices.invalid("the list is empty: there is nothing to judge");

@@ -100,8 +100,8 @@ std::string event_stream(const OrderedJson& head, const std::string& text,
 }  // namespace
 
 Result<Response> moderations(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json json, parse_body(request.body));
-  const JsonField body(json);
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
+  const JsonField body(parsed);
   QG_CHECK_OK(body["model"].text_or(""));
   QG_TRY(const std::vector<std::string> texts, parse_input(body["input"], service.max_inputs()));
   QG_TRY(const std::vector<Verdict> verdicts, judge_prompts(service, texts));
@@ -119,8 +119,8 @@ Result<Response> moderations(Service& service, const Request& request) {
 }
 
 Result<Response> chat_completions(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json json, parse_body(request.body));
-  const JsonField body(json);
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
+  const JsonField body(parsed);
   QG_CHECK_OK(body["model"].text_or(""));
   QG_TRY(const bool stream, body["stream"].boolean_or(false));
   const JsonField stream_options = body["stream_options"];
@@ -162,8 +162,8 @@ Result<Response> chat_completions(Service& service, const Request& request) {
 }
 
 Result<Response> classify(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json json, parse_body(request.body));
-  const JsonField body(json);
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
+  const JsonField body(parsed);
   QG_CHECK_OK(body["model"].text_or(""));
   std::vector<Verdict> verdicts;
   if (!body["messages"].missing()) {
