@@ -44,9 +44,9 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::take_ranges() {
-  // Half of an equal share of what is left, at least a grain: long ranges first, since memory is read
-  // twice as fast in long stretches as in turns of 64 kB, short ones last, since somebody may have
-  // lost its core meanwhile.
+  // Half of an equal share of what is left, at least a grain: long ranges first, since memory is
+  // read twice as fast in long stretches as in turns of 64 kB, short ones last, since somebody may
+  // have lost its core meanwhile.
   const std::size_t shares = 2 * static_cast<std::size_t>(threads());
   std::size_t begin = next_.load(std::memory_order_relaxed);
   while (begin < count_) {

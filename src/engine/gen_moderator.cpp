@@ -80,8 +80,7 @@ class GenReading {
   const std::vector<float>& hidden() const { return state_.hidden; }
 
  private:
-  explicit GenReading(const Loaded& loaded)
-      : loaded_(&loaded), state_{loaded.new_cache(), {}} {}
+  explicit GenReading(const Loaded& loaded) : loaded_(&loaded), state_{loaded.new_cache(), {}} {}
 
   heads::ReadSequence reader() {
     return [this](const model::Sequence& sequence) {

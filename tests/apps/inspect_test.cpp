@@ -121,7 +121,8 @@ TEST(ExpectedTensors, AreThoseOfTheLoaders) {
     std::set<std::string> expected, found;
     for (const ExpectedTensor& tensor : expected_tensors((*loaded)->config())) {
       expected.insert(tensor.name);
-      EXPECT_NE((*loaded)->checkpoint().safetensors()->find(tensor.name), nullptr) << name << " " << tensor.name;
+      EXPECT_NE((*loaded)->checkpoint().safetensors()->find(tensor.name), nullptr)
+          << name << " " << tensor.name;
     }
     for (const auto* tensor : (*loaded)->checkpoint().safetensors()->tensors())
       found.insert(std::string(tensor->name));

@@ -54,7 +54,8 @@ Policy policy(const std::string& json) {
 }
 
 const std::string kText =
-    "Hello wörld! 你好，世界。 😀👩‍👩‍👧 e\u0301a\u0301 Straße ꙮ \t  ok\n\nLast 1234 "
+    "Hello wörld! 你好，世界。 😀👩‍👩‍👧 e\u0301a\u0301 Straße ꙮ \t  ok\n\nLast "
+    "1234 "
     "words: "
     "naïve, Kürbis, 한국어.";
 

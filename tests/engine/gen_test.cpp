@@ -50,7 +50,8 @@ class GenTest : public testing::Test {
 };
 
 TEST_F(GenTest, WritesTheReferencesAnswers) {
-  const auto loaded = engine::Loaded::load(directory(), {.threads = 2, .gen_method = GenMethod::kGreedy});
+  const auto loaded =
+      engine::Loaded::load(directory(), {.threads = 2, .gen_method = GenMethod::kGreedy});
   ASSERT_TRUE(loaded.ok()) << loaded.error().message;
   for (const json& row : golden_) {
     const Conversation messages = conversation(row["messages"]);
