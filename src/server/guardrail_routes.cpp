@@ -159,14 +159,14 @@ Result<Response> litellm_guardrail(Service& service, const Request& request) {
 
 Result<Response> webhook_request(Service& service, const Request& request) {
   QG_TRY(const nlohmann::json parsed, parse_body(request.body));
-  QG_TRY(const Conversation conversation, parse_messages(JsonField(json)["body"]["messages"]));
+  QG_TRY(const Conversation conversation, parse_messages(JsonField(parsed)["body"]["messages"]));
   QG_TRY(const Verdict verdict, service.moderate(conversation));
   return webhook_answer(service, {verdict});
 }
 
 Result<Response> webhook_response(Service& service, const Request& request) {
   QG_TRY(const nlohmann::json parsed, parse_body(request.body));
-  const JsonField choices = JsonField(json)["body"]["choices"];
+  const JsonField choices = JsonField(parsed)["body"]["choices"];
   QG_TRY(const std::vector<JsonField> items, choices.items());
   if (items.empty()) return choices.invalid("the list is empty: there is nothing to judge");
   std::vector<Conversation> conversations;

@@ -95,7 +95,7 @@ OrderedJson token_text(const Stream& stream, const JudgedToken& token) {
 
 Result<Response> open_stream(Service& service, const Request& request) {
   QG_TRY(const nlohmann::json parsed, parse_body(request.body));
-  QG_TRY(const Conversation conversation, parse_messages(JsonField(json)["messages"]));
+  QG_TRY(const Conversation conversation, parse_messages(JsonField(parsed)["messages"]));
   QG_CHECK_OK(service.streams().check_room());
   QG_TRY(Session session, service.guard().open(conversation, service.policy()));
   const Verdict prompt = session.prompt();
@@ -114,7 +114,7 @@ Result<Response> open_stream(Service& service, const Request& request) {
 
 Result<Response> append_to_stream(Service& service, const Request& request) {
   QG_TRY(const nlohmann::json parsed, parse_body(request.body));
-  QG_TRY(const Addition addition, parse_addition(JsonField(json)));
+  QG_TRY(const Addition addition, parse_addition(JsonField(parsed)));
   QG_TRY(StreamStore::Lease stream, service.streams().take(request.parameter, request.client));
   const std::size_t bytes = stream->thinking.size() + stream->answer.size() +
                             addition.thinking.size() + addition.text.size();
