@@ -115,21 +115,22 @@ Tensor batch_ids(const Batch& batch) {
 Tensor batch_loss(const Network& network, const Tensor& hidden, const Batch& batch,
                   const LossOptions& options, const DropoutRates& rates, std::uint32_t seed) {
   Tensor loss = at::zeros({}, at::kFloat);
-  if (!batch.queries.empty()) {
-    JudgedTensors judged = to_tensors(batch.queries);
-    const HeadLogits logits =
-        network.heads(true, hidden.index_select(0, judged.position), rates, seed);
+  // Whole prompts and their beginnings are read by the same head and taught the same doubt.
+  const auto read_prompts = [&](JudgedTensors& judged) {
+    HeadLogits logits = network.heads(true, hidden.index_select(0, judged.position), rates, seed);
     if (options.controversial_margin > 0)
       teach_doubt(logits.risk, options.controversial_margin, judged);
+    return logits;
+  };
+  if (!batch.queries.empty()) {
+    JudgedTensors judged = to_tensors(batch.queries);
+    const HeadLogits logits = read_prompts(judged);
     loss = loss + risk_loss(logits.risk, judged, options.label_smoothing) +
            category_loss(logits.category, judged) * options.category_weight;
   }
   if (!batch.prefixes.empty()) {
     JudgedTensors judged = to_tensors(batch.prefixes);
-    const HeadLogits logits =
-        network.heads(true, hidden.index_select(0, judged.position), rates, seed);
-    if (options.controversial_margin > 0)
-      teach_doubt(logits.risk, options.controversial_margin, judged);
+    const HeadLogits logits = read_prompts(judged);
     loss = loss + risk_loss(logits.risk, judged, options.label_smoothing) * options.prefix;
   }
   if (!batch.responses.empty()) {

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs OpenAI's own Python package against a running server.
 
-    python3 -m venv /tmp/openai && /tmp/openai/bin/pip install openai
+    python3 -m venv venv && venv/bin/pip install openai
     qwen3guard serve --listen 127.0.0.1:8080 &
-    /tmp/openai/bin/python tests/clients/openai_python.py http://127.0.0.1:8080/v1 [API_KEY]
+    venv/bin/python tests/clients/openai_python.py http://127.0.0.1:8080/v1 [API_KEY]
 
 Exit status 0 when every answer has the shape that the package's types promise.
 """
