@@ -76,13 +76,15 @@ Request request_from(Parser& parser) {
   return request;
 }
 
-Reply reply_from(Response response, bool keep_alive) {
+Reply reply_from(Response response, bool keep_alive, bool head) {
   Reply reply(static_cast<http::status>(response.status), 11);
   reply.set(http::field::content_type, response.content_type);
   for (const Header& header : response.headers) reply.set(header.name, header.value);
   reply.body() = std::move(response.body);
   reply.keep_alive(keep_alive);
   reply.prepare_payload();
+  if (head) reply.body().clear();  // the length stays that of what GET gives
+  if (response.status == 304) reply.erase(http::field::content_length);  // it would be 200's
   return reply;
 }
 
@@ -212,9 +214,8 @@ class HttpServer::Io {
     const bool wants_more = parser.get().keep_alive();
     const bool head = parser.get().method() == http::verb::head;
     Response response = co_await answer(request_from(parser));
-    if (head) response.body.clear();  // an answer to HEAD has none
     const bool keep_alive = wants_more && !draining_;
-    co_return co_await write(connection, std::move(response), keep_alive) && keep_alive;
+    co_return co_await write(connection, std::move(response), keep_alive, head) && keep_alive;
   }
 
   // Hands the request over and waits; other connections are served meanwhile.
@@ -233,8 +234,9 @@ class HttpServer::Io {
         asio::use_awaitable, std::move(request));
   }
 
-  asio::awaitable<bool> write(Connection& connection, Response response, bool keep_alive) {
-    const Reply reply = reply_from(std::move(response), keep_alive);
+  asio::awaitable<bool> write(Connection& connection, Response response, bool keep_alive,
+                              bool head = false) {
+    const Reply reply = reply_from(std::move(response), keep_alive, head);
     connection.stream.expires_after(limits_.write);
     error_code error;
     co_await http::async_write(connection.stream, reply, into(error));

@@ -53,11 +53,13 @@ RouteMatch find_route(std::string_view method, std::string_view path) {
   RouteMatch match;
   for (const Route& route : kRoutes) {
     if (!matches(route.path, path, match.parameter)) continue;
-    if (route.method == method) {
+    // Who asks for the HEAD of an answer gets what GET would give; HttpServer leaves the body out.
+    if (route.method == method || (method == "HEAD" && route.method == "GET")) {
       match.route = &route;
       return match;
     }
     match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(route.method);
+    if (route.method == "GET") match.allowed += ", HEAD";
   }
   return match;
 }

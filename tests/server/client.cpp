@@ -63,7 +63,7 @@ bool Client::more() {
   return true;
 }
 
-Answer Client::receive() {
+Answer Client::receive(bool head_only) {
   std::size_t end;
   while ((end = read_.find("\r\n\r\n")) == std::string::npos) {
     if (!more()) return {};
@@ -82,7 +82,9 @@ Answer Client::receive() {
     answer.headers[name] = head.substr(colon + 2, stop - colon - 2);
     at = stop + 2;
   }
-  const std::size_t size = std::stoul("0" + answer.headers["content-length"]);
+  const auto length = answer.headers.find("content-length");
+  const bool bodiless = head_only || length == answer.headers.end();
+  const std::size_t size = bodiless ? 0 : std::stoul(length->second);
   while (read_.size() < size && more()) {
   }
   answer.body = read_.substr(0, size);
@@ -95,7 +97,7 @@ bool Client::ended() { return read_.empty() && !more(); }
 Answer Client::ask(const std::string& method, const std::string& path, const std::string& body,
                    const Headers& headers) {
   send(request_bytes(method, path, body, headers));
-  return receive();
+  return receive(method == "HEAD");
 }
 
 Answer Client::post(const std::string& path, const nlohmann::json& body, const Headers& headers) {

@@ -34,8 +34,8 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   void send(std::string_view bytes);
-  /// Reads one answer; gives up after 20 seconds.
-  Answer receive();
+  /// Reads one answer, which has no body if it answers HEAD; gives up after 20 seconds.
+  Answer receive(bool head_only = false);
   /// Whether the server ended the connection, after what was read.
   bool ended();
 
