@@ -139,6 +139,11 @@ Result<Response> append_to_stream(Service& service, const Request& request) {
   for (const JudgedToken& token : *tokens) {
     OrderedJson entry;
     formats::add_token(service.guard(), token, token_text(*stream, token), entry);
+    // What is Safe has no category: most tokens stay small.
+    entry["categories"] = token.verdict.risk == Risk::kSafe
+                              ? OrderedJson(nullptr)
+                              : formats::categories_json(service.guard(), Target::kResponse,
+                                                         token.verdict.category_probabilities);
     entry["flagged"] = response.flagged && response.flagged->token == token.index;
     answer["tokens"].push_back(std::move(entry));
   }

@@ -49,6 +49,7 @@ TEST(Streams, AnyChunksGiveTheVerdictOfTheWhole) {
       last = answer.json();
       for (const json& token : last["tokens"]) {
         EXPECT_EQ(token["token"], tokens++);
+        EXPECT_EQ(token["categories"].is_null(), token["risk"] == "Safe");
         text += token["text"].get<std::string>();
       }
     };
