@@ -136,6 +136,8 @@ void add_serve(CLI::App& app, int& status) {
       })
       ->type_name("NAME")
       ->capture_default_str();
+  command->add_flag_callback(
+      "--no-page", [&options] { options.service.page = false; }, "Do not show the web page at /");
   command->add_flag("--log-content", options.log_content,
                     "Write what requests and answers say into the log");
   command->footer(

@@ -27,6 +27,12 @@ constexpr std::array kRoutes = {
     Route{.method = "GET", .path = "/health", .handler = health, .inference = false, .open = true},
     Route{.method = "GET", .path = "/ready", .handler = ready, .open = true},
     Route{.method = "GET", .path = "/metrics", .handler = metrics, .inference = false},
+    Route{.method = "GET", .path = "/", .handler = page, .inference = false, .open = true},
+    Route{.method = "GET",
+          .path = "/assets/{id}",
+          .handler = page_asset,
+          .inference = false,
+          .open = true},
 };
 
 constexpr std::string_view kParameter = "{id}";
