@@ -92,6 +92,8 @@ struct GeneratedToken {
   float logprob = 0.0f;           // as in TokenLogprob; 0 where inserted
   std::vector<TokenLogprob> top;  // GenerateOptions::logprobs of them, most probable first
   bool inserted = false;          // by Generation::insert
+  /// No text of the tokens up to here waits for later ones: the place for a clean cut.
+  bool complete = true;
 };
 
 struct Generated {

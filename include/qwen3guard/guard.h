@@ -118,6 +118,10 @@ class Session {
   /// Forgets the answer from judged token `index` on, also after finish(). Tokens before it whose
   /// text could merge with a new continuation are held back again, and judged anew with it.
   Status roll_back(std::size_t index);
+  /// Forgets the answer's text from byte `bytes` on, which may be anywhere in it, also after
+  /// finish(): what follows is judged as if no more had ever come. kInvalidArgument if there is
+  /// less; kInvalidState for an answer given as ids.
+  Status truncate(std::size_t bytes);
 
   /// Starts the next exchange: the finished answer joins the conversation, `message` is judged as
   /// its prompt. Equals opening a session with the whole conversation. kInvalidState before

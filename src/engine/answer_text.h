@@ -25,6 +25,8 @@ class AnswerText {
 
   /// A stop string is complete; the text before it has been given out.
   bool stopped() const { return stopped_; }
+  /// Something waits for what follows. REQUIRES: !stopped().
+  bool holds() const { return !character_.empty() || !held_.empty(); }
 
  private:
   void decode(std::string_view bytes);

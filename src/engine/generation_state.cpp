@@ -95,6 +95,7 @@ void GenerationState::push(GeneratedToken& token) {
     finish_ = FinishReason::kLength;
   }
   if (finished() && !answer_.stopped()) token.text += answer_.finish();
+  token.complete = finished() || !answer_.holds();
   text_ += token.text;
   tokens_.push_back(token);
 }

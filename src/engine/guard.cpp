@@ -86,6 +86,7 @@ Verdict Session::response() const { return state_->response(); }
 std::span<const JudgedToken> Session::tokens() const { return state_->tokens(); }
 std::size_t Session::held_bytes() const { return state_->held_bytes(); }
 Status Session::roll_back(std::size_t index) { return state_->roll_back(index); }
+Status Session::truncate(std::size_t bytes) { return state_->truncate(bytes); }
 Status Session::next_turn(Message message) { return state_->next_turn(std::move(message)); }
 
 }  // namespace qwen3guard

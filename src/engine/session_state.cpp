@@ -325,14 +325,32 @@ Status SessionState::roll_back(std::size_t index) {
     emitted_ = positions_[index];
     return cut_back(positions_[index]);
   }
-  const bool in_answer = !first.thinking;
+  return keep(!first.thinking, first.byte_begin);
+}
+
+Status SessionState::truncate(std::size_t bytes) {
+  if (stage_ == Stage::kFailed) return invalid_state("truncate: an earlier call failed");
+  if (by_ids_)
+    return invalid_state("truncate: this answer came as token ids; roll_back() takes tokens back");
+  const std::size_t size = answer_.source.size();
+  if (bytes > size) {
+    return Error{ErrorCode::kInvalidArgument, "truncate: expected at most the answer's " +
+                                                  std::to_string(size) + " bytes, found " +
+                                                  std::to_string(bytes)};
+  }
+  if (bytes == size && stage_ != Stage::kFinished) return {};
+  return keep(true, bytes);
+}
+
+// Forgets all but the first `bytes` of the answer, or of the thinking and with it the answer.
+// Replays what is kept: its ids are in the reader already, so nothing is computed again unless the
+// cut changed how the last piece of text splits into tokens.
+Status SessionState::keep(bool in_answer, std::size_t bytes) {
   const bool had_thinking = thinking_.begun;
   std::string thinking = std::move(thinking_.source);
   std::string answer = std::move(answer_.source);
-  (in_answer ? answer : thinking).resize(first.byte_begin);
+  (in_answer ? answer : thinking).resize(bytes);
   reset_response();
-  // Replays the kept text: its ids are in the reader already, so nothing is computed again unless
-  // the cut changed how the last piece of text splits into tokens.
   if (had_thinking) {
     auto replayed = guarded(append_to(Stage::kThinking, thinking));
     if (!replayed.ok()) return std::move(replayed).error();

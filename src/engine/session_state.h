@@ -38,6 +38,7 @@ class SessionState {
   std::span<const JudgedToken> tokens() const { return judged_.tokens(); }
   std::size_t held_bytes() const;
   Status roll_back(std::size_t index);
+  Status truncate(std::size_t bytes);
   Status next_turn(Message message);
 
  private:
@@ -69,6 +70,7 @@ class SessionState {
   Result<Tokens> take(const tokens::Encoding& encoding);
   JudgedToken describe(const tokens::ByteSpan& span, tokens::TokenId id);
   Status cut_back(std::size_t ids);
+  Status keep(bool in_answer, std::size_t bytes);
   void reset_response();
   Result<Tokens> guarded(Result<Tokens> result);
 

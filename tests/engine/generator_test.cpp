@@ -229,6 +229,27 @@ TEST_F(GeneratorTest, TextComesInWholeCharactersAndAddsUp) {
   }
 }
 
+// Text inserted after a complete token follows the text so far; after others it would cut a
+// character, or decide a stop string.
+TEST_F(GeneratorTest, TokensSayWhereTheTextIsComplete) {
+  GenerateOptions options = hot(4);
+  options.max_tokens = 80;
+  options.stop = {"ee, and then", "  "};
+  Generation generation = open(kBread, options);
+  advance(generation, 70);
+  const auto tokens = generation.tokens();
+  std::size_t complete = 0;
+  for (std::size_t count = tokens.size() - 1; count-- > 1;) {
+    ASSERT_TRUE(generation.truncate(count).ok());
+    const std::string before = generation.text();
+    ASSERT_TRUE(generation.insert("x").ok());
+    EXPECT_EQ(generation.text() == before + "x", tokens[count - 1].complete) << count;
+    complete += tokens[count - 1].complete;
+  }
+  EXPECT_GT(complete, 0u);
+  EXPECT_LT(complete, tokens.size() - 2);
+}
+
 TEST_F(GeneratorTest, AStopStringEndsTheTextWhereverTokensEnd) {
   GenerateOptions options = {.max_tokens = 40, .prompt = PromptFormat::kGuard};
   const std::string whole = generate(kSpoon, options).text;

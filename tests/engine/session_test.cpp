@@ -213,6 +213,45 @@ TEST_F(SessionTest, RollBackAndContinueEqualsOnePassOverWhatIsLeft) {
   }
 }
 
+// At any byte, also inside a character or a token.
+TEST_F(SessionTest, TruncateAndContinueEqualsOnePass) {
+  for (const std::string& text : texts()) {
+    Session whole = open(prompt_);
+    append_cut(whole, text, 7);
+    finish(whole);
+    for (const bool finished : {false, true}) {
+      for (std::size_t bytes = text.size() + 1; bytes-- > 0; bytes -= bytes / 3) {
+        Session session = open(prompt_);
+        append_cut(session, text, 7);
+        if (finished) finish(session);
+        EXPECT_EQ(session.truncate(text.size() + 1).error().code, ErrorCode::kInvalidArgument);
+        ASSERT_TRUE(session.truncate(bytes).ok());
+        append_cut(session, std::string_view(text).substr(bytes), 3);
+        finish(session);
+        expect_same(session.response(), whole.response());
+        expect_same_tokens(session, whole);
+      }
+    }
+  }
+}
+
+TEST_F(SessionTest, TruncateLeavesThinkingAndRefusesIds) {
+  Session session = open(prompt_);
+  append_cut(session, "Let me think.", 5, true);
+  append_cut(session, "Here you go.", 5);
+  ASSERT_TRUE(session.truncate(4).ok());
+  append_cut(session, " I am.", 2);
+  finish(session);
+  Conversation whole = prompt_;
+  whole.push_back({Role::kAssistant, "Here I am.", "Let me think."});
+  expect_same(session.response(), moderate(whole));
+
+  Session by_ids = open(prompt_);
+  const std::int32_t id = 1;
+  ASSERT_TRUE(by_ids.append_ids(std::span(&id, 1)).ok());
+  EXPECT_EQ(by_ids.truncate(0).error().code, ErrorCode::kInvalidState);
+}
+
 TEST_F(SessionTest, RollBackIntoThinking) {
   Session session = open(prompt_);
   append_cut(session, "Let me think about this one.", 5, true);

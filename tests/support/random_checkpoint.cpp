@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "bytes/atomic_file.h"
@@ -35,6 +37,15 @@ class Writer {
     std::normal_distribution<float> normal(1.0f, 0.1f);
     add(name, {static_cast<std::int64_t>(n)},
         [&] { return broken ? std::numeric_limits<float>::quiet_NaN() : normal(generator_); });
+  }
+  // With `one(row, column) ? 1 : 0`.
+  template <typename One>
+  void overwrite(const std::string& name, One one) {
+    const auto t = std::find_if(tensors_.begin(), tensors_.end(),
+                                [&](const Tensor& tensor) { return tensor.name == name; });
+    const auto columns = static_cast<std::size_t>(t->shape[1]);
+    for (std::size_t i = 0; i < t->values.size(); ++i)
+      t->values[i] = one(i / columns, i % columns) ? 0x3F80 : 0;
   }
   void write(const std::filesystem::path& path) {
     std::vector<bytes::TensorToWrite> tensors;
@@ -66,6 +77,25 @@ class Writer {
   std::mt19937 generator_;
   std::vector<Tensor> tensors_;
 };
+
+// State 0 stands for a safe token, state 1 for an unsafe one; layers add nothing to it and heads
+// copy it.
+void make_token_guard(Writer& writer, const RandomCheckpoint& c) {
+  const auto zero = [](std::size_t, std::size_t) { return false; };
+  const auto copy = [](std::size_t row, std::size_t column) { return row == column && row < 2; };
+  const std::set<std::size_t> unsafe(c.unsafe.begin(), c.unsafe.end());
+  writer.overwrite("model.embed_tokens.weight",
+                   [&](std::size_t id, std::size_t column) { return column == unsafe.count(id); });
+  for (std::size_t l = 0; l < c.layers; ++l) {
+    const std::string layer = "model.layers." + std::to_string(l) + ".";
+    writer.overwrite(layer + "self_attn.o_proj.weight", zero);
+    writer.overwrite(layer + "mlp.down_proj.weight", zero);
+  }
+  for (const std::string prefix : {"", "query_"}) {
+    writer.overwrite(prefix + "risk_level_category_pre.weight", copy);
+    writer.overwrite(prefix + "risk_level_head.weight", copy);
+  }
+}
 
 }  // namespace
 
@@ -120,6 +150,7 @@ std::filesystem::path write_random_checkpoint(const RandomCheckpoint& c,
       writer.matrix(prefix + "category_head.weight", prefix.empty() ? 8 : 9, c.inner, c.head_scale);
     }
   }
+  if (!c.unsafe.empty()) make_token_guard(writer, c);
   writer.write(directory / "model.safetensors");
   std::error_code error;
   std::filesystem::copy_file(tokenizer_json, directory / "tokenizer.json", error);

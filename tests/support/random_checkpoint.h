@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace qwen3guard::test {
 
@@ -14,6 +15,9 @@ struct RandomCheckpoint {
   unsigned seed = 1;
   /// Factor on the heads' weights: larger makes verdicts vary from token to token.
   float head_scale = 8.0f;
+  /// A guard's: where not empty, it looks at nothing but the token itself; these are Unsafe, all
+  /// others Safe.
+  std::vector<std::int32_t> unsafe{};
   /// Overwrites the final norm with NaN.
   bool broken = false;
 };
