@@ -22,12 +22,13 @@ heads: model
 verdict: base
 policy: verdict bytes
 engine: tokens heads policy verdict
+intervention: engine
 formats: engine
 server: formats engine policy
 dataset: tokens verdict
 training: dataset bytes verdict
 evaluation: dataset engine policy
-apps: formats server dataset training evaluation
+apps: formats server intervention dataset training evaluation
 '
 # Public header of include/qwen3guard/, then its folder: whoever may include the folder may include the
 # header. "any": data and errors that everybody may name.
@@ -39,6 +40,7 @@ weight_format.h: any
 policy.h: policy
 guard.h: engine
 generator.h: engine
+intervention.h: intervention
 '
 
 roots=()
