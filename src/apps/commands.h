@@ -9,6 +9,7 @@ namespace qwen3guard::apps {
 void add_moderate(CLI::App& app, int& status);
 void add_stream(CLI::App& app, int& status);
 void add_generate(CLI::App& app, int& status);
+void add_intervene(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
 void add_evaluate(CLI::App& app, int& status);
 void add_quantize(CLI::App& app, int& status);

@@ -10,12 +10,12 @@
 
 #include "apps/commands.h"
 #include "apps/exit_status.h"
+#include "apps/generation_options.h"
 #include "apps/guard_options.h"
 #include "apps/line_reader.h"
 #include "apps/output.h"
 #include "apps/terminal.h"
 #include "base/try.h"
-#include "bytes/quote.h"
 #include "formats/verdict_json.h"
 #include "qwen3guard/generator.h"
 
@@ -70,14 +70,11 @@ std::string result_line(const json& id, const Result<Generated>& answer, bool lo
   return answer.ok() ? answer_line(id, *answer, logprobs) : error_line(id, answer.error());
 }
 
-Result<Generator> load_generator(const GenerateArguments& arguments) {
+Result<Generator> load_for_generate(const GenerateArguments& arguments) {
   QG_TRY(const auto path, find_model(arguments.guard.model));
-  auto generator = Generator::load(path, {.threads = arguments.guard.threads,
-                                          .weights = weight_format(arguments.guard),
-                                          .batch = arguments.batch});
-  if (!generator.ok())
-    return std::move(generator).error().with_context("model " + bytes::quote_path(path));
-  return generator;
+  return load_generator(path, {.threads = arguments.guard.threads,
+                               .weights = weight_format(arguments.guard),
+                               .batch = arguments.batch});
 }
 
 // Lines that are answered together, and what each has come to.
@@ -114,7 +111,7 @@ Group read_group(LineReader& input, const GenerateArguments& arguments, std::uin
 
 Result<int> generate_file(const GenerateArguments& arguments) {
   QG_TRY(LineReader input, LineReader::open(arguments.input));
-  QG_TRY(const Generator generator, load_generator(arguments));
+  QG_TRY(const Generator generator, load_for_generate(arguments));
   Output output = Output::standard_output();
   int status = kExitDone;
   for (std::uint64_t number = 0;;) {
@@ -162,7 +159,7 @@ Result<int> generate_text(const Generator& generator, const Conversation& conver
 }
 
 Result<int> generate_one(const GenerateArguments& arguments) {
-  QG_TRY(const Generator generator, load_generator(arguments));
+  QG_TRY(const Generator generator, load_for_generate(arguments));
   const Conversation conversation = {{Role::kUser, *arguments.prompt}};
   Output output = Output::standard_output();
   if (!arguments.json) return generate_text(generator, conversation, arguments.options, output);
@@ -187,46 +184,6 @@ Result<int> generate(GenerateArguments arguments) {
                              : arguments.format == "no-thinking" ? PromptFormat::kChatNoThinking
                                                                  : PromptFormat::kChat;
   return arguments.prompt ? generate_one(arguments) : generate_file(arguments);
-}
-
-void add_sampling_options(CLI::App& command, GenerateArguments& arguments) {
-  GenerateOptions& options = arguments.options;
-  command.add_option("--max-tokens", options.max_tokens, "Tokens of an answer at most")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      .add_option("--temperature", options.temperature,
-                  "0: always the most probable token; more: drawn")
-      ->type_name("T")
-      ->capture_default_str();
-  command
-      .add_option("--top-p", options.top_p,
-                  "Draw from the most probable tokens that together have P")
-      ->type_name("P")
-      ->capture_default_str();
-  command.add_option("--top-k", options.top_k, "Draw from the K most probable tokens; 0: from all")
-      ->type_name("K")
-      ->capture_default_str();
-  command
-      .add_option("--repetition-penalty", options.repetition_penalty,
-                  "More than 1 makes tokens of the prompt and the answer less probable")
-      ->type_name("X")
-      ->capture_default_str();
-  command
-      .add_option("--seed", options.seed,
-                  "The same seed draws the same; line i of a file has seed + i - 1")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      .add_option("--stop", options.stop,
-                  "End the text before this string; may be given several times")
-      ->type_name("TEXT")
-      ->allow_extra_args(false);
-  command
-      .add_option("--logprobs", arguments.logprobs,
-                  "In JSON, list the answer's tokens with their log-probabilities, and those of "
-                  "the N most probable ones")
-      ->type_name("N");
 }
 
 }  // namespace
@@ -255,7 +212,12 @@ void add_generate(CLI::App& app, int& status) {
       ->check(CLI::IsMember({"chat", "no-thinking", "guard"}))
       ->type_name("chat|no-thinking|guard")
       ->capture_default_str();
-  add_sampling_options(*command, *arguments);
+  add_sampling_options(*command, arguments->options);
+  command
+      ->add_option("--logprobs", arguments->logprobs,
+                   "In JSON, list the answer's tokens with their log-probabilities, and those of "
+                   "the N most probable ones")
+      ->type_name("N");
   command->add_option("--batch", arguments->batch, "Answers of a file that are written at a time")
       ->check(CLI::Range(1, 4096))
       ->type_name("N")

@@ -70,6 +70,20 @@ void add_gen_options(CLI::App& app, GuardArguments& arguments) {
       ->capture_default_str();
 }
 
+void add_colour_option(CLI::App& app, std::string& choice) {
+  app.add_option("--color", choice,
+                 "auto: on a terminal, unless NO_COLOR is set; without colour verdicts are markers")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("auto|always|never")
+      ->capture_default_str();
+}
+
+ColourChoice colour_choice(const std::string& name) {
+  return name == "always"  ? ColourChoice::kAlways
+         : name == "never" ? ColourChoice::kNever
+                           : ColourChoice::kAuto;
+}
+
 WeightFormat weight_format(const GuardArguments& arguments) {
   return arguments.weights == "q8"   ? WeightFormat::kQ8
          : arguments.weights == "q4" ? WeightFormat::kQ4

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+#include "apps/terminal.h"
 #include "qwen3guard/guard.h"
 
 namespace qwen3guard::apps {
@@ -26,6 +27,10 @@ void add_threads_option(CLI::App& app, GuardArguments& arguments);
 void add_weights_option(CLI::App& app, GuardArguments& arguments);
 /// --mode and --gen-method.
 void add_gen_options(CLI::App& app, GuardArguments& arguments);
+
+/// --color auto|always|never.
+void add_colour_option(CLI::App& app, std::string& choice);
+ColourChoice colour_choice(const std::string& choice);
 
 WeightFormat weight_format(const GuardArguments& arguments);
 

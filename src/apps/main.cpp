@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   apps::add_moderate(app, status);
   apps::add_stream(app, status);
   apps::add_generate(app, status);
+  apps::add_intervene(app, status);
   apps::add_inspect(app, status);
   apps::add_evaluate(app, status);
   apps::add_quantize(app, status);

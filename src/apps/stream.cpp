@@ -31,12 +31,6 @@ struct StreamArguments {
   std::optional<int> pace;
 };
 
-ColourChoice colour_choice(const std::string& name) {
-  return name == "always"  ? ColourChoice::kAlways
-         : name == "never" ? ColourChoice::kNever
-                           : ColourChoice::kAuto;
-}
-
 // Standard input as it arrives, until it ends or the feed stops.
 Status feed_input(StreamFeed& feed, std::optional<Error>& unreadable) {
   std::array<char, 16384> chunk;
@@ -117,13 +111,7 @@ void add_stream(CLI::App& app, int& status) {
   add_overflow_option(*command, arguments->guard);
   add_threads_option(*command, arguments->guard);
   add_weights_option(*command, arguments->guard);
-  command
-      ->add_option(
-          "--color", arguments->colour,
-          "auto: on a terminal, unless NO_COLOR is set; without colour verdicts are markers")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
-      ->type_name("auto|always|never")
-      ->capture_default_str();
+  add_colour_option(*command, arguments->colour);
   command->add_flag("--demo", arguments->demo, "Show a handful of built-in conversations");
   command
       ->add_option("--pace", arguments->pace,

@@ -24,6 +24,8 @@ class Palette {
   std::string_view reset() const { return code("\x1b[0m"); }
   std::string_view bold() const { return code("\x1b[1m"); }
   std::string_view dim() const { return code("\x1b[2m"); }
+  /// Red and struck through.
+  std::string_view struck() const { return code("\x1b[9;31m"); }
   /// Foreground of text with this verdict: green, yellow, red.
   std::string_view text(Risk risk) const;
   /// A filled label with this verdict.
