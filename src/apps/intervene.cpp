@@ -143,10 +143,11 @@ Result<std::vector<Prompt>> read_prompts(const std::string& path) {
   }
 }
 
-// Answers all prompts in one way; with --json gives a line for each.
-class FileRun {
+// Answers prompts in one way; with --json gives a line for each.
+class StrategyRun {
  public:
-  FileRun(const InterveneArguments& arguments, const Models& models, const Run& run, Output& output)
+  StrategyRun(const InterveneArguments& arguments, const Models& models, const Run& run,
+              Output& output)
       : arguments_(arguments),
         models_(models),
         name_(run.name),
@@ -154,17 +155,6 @@ class FileRun {
         output_(output),
         figures_(run.name) {}
 
-  Result<StrategyFigures> over(const std::vector<Prompt>& prompts) {
-    const bool progress = ::isatty(STDERR_FILENO) == 1;
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-      if (progress) std::fprintf(stderr, "\r\x1b[K%s %zu of %zu", name_.c_str(), i, prompts.size());
-      QG_CHECK_OK(answer(prompts[i], i));
-    }
-    if (progress) std::fputs("\r\x1b[K", stderr);
-    return figures_;
-  }
-
- private:
   Status answer(const Prompt& prompt, std::size_t number) {
     InterventionRecord record(models_.guard);
     const auto answered = respond(prompt, number, record);
@@ -179,6 +169,9 @@ class FileRun {
                          "\n");
   }
 
+  const StrategyFigures& figures() const { return figures_; }
+
+ private:
   Result<GuardedAnswer> respond(const Prompt& prompt, std::size_t number,
                                 InterventionObserver& observer) {
     QG_TRY(Conversation conversation, prompt.conversation);
@@ -201,18 +194,28 @@ class FileRun {
   StrategyFigures figures_;
 };
 
+// Prompt by prompt, so that what else the machine does slows no strategy more than the others.
 Result<int> intervene_file(const InterveneArguments& arguments) {
   QG_TRY(const std::vector<Prompt> prompts, read_prompts(arguments.input));
   QG_TRY(const Models models, load_models(arguments));
   Output output = Output::standard_output();
-  if (!arguments.json) QG_CHECK_OK(output.write(figures_header()));
+  std::vector<StrategyRun> all;
+  for (const Run& run : runs(arguments)) all.emplace_back(arguments, models, run, output);
+  const bool progress = ::isatty(STDERR_FILENO) == 1;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (progress) std::fprintf(stderr, "\r\x1b[K%zu of %zu", i, prompts.size());
+    for (StrategyRun& run : all) QG_CHECK_OK(run.answer(prompts[i], i));
+    QG_CHECK_OK(output.flush());
+  }
+  if (progress) std::fputs("\r\x1b[K", stderr);
+
   int status = kExitDone;
-  for (const Run& run : runs(arguments)) {
-    QG_TRY(const StrategyFigures figures, FileRun(arguments, models, run, output).over(prompts));
+  if (!arguments.json) QG_CHECK_OK(output.write(figures_header()));
+  for (const StrategyRun& run : all) {
+    const StrategyFigures& figures = run.figures();
     if (figures.errors() > 0) status = kExitSomeFailed;
     QG_CHECK_OK(
         output.write(arguments.json ? formats::to_line(figures.json()) + "\n" : figures.row()));
-    QG_CHECK_OK(output.flush());
   }
   QG_CHECK_OK(output.close());
   return status;

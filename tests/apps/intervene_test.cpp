@@ -82,22 +82,23 @@ TEST(Intervene, ComparesStrategiesOverAFile) {
   const auto lines = run(intervene({file, "--compare", "--json"})).json();
   ASSERT_EQ(lines.size(), 16u);
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const json& figures = lines[4 * i + 3];
+    const json& figures = lines[12 + i];
     EXPECT_EQ(figures["strategy"], names[i]);
     EXPECT_EQ(figures["answers"], 2);
     EXPECT_EQ(figures["errors"], 1);
-    EXPECT_EQ(lines[4 * i]["id"], "a");
-    EXPECT_EQ(lines[4 * i + 2]["error"]["code"], "invalid_conversation");
-    const double waits =
-        lines[4 * i]["wait_tokens"].get<double>() + lines[4 * i + 1]["wait_tokens"].get<double>();
+    const json &a = lines[i], &b = lines[4 + i], &c = lines[8 + i];
+    for (const json* line : {&a, &b, &c}) EXPECT_EQ((*line)["strategy"], names[i]);
+    EXPECT_EQ(a["id"], "a");
+    EXPECT_EQ(c["error"]["code"], "invalid_conversation");
+    const double waits = a["wait_tokens"].get<double>() + b["wait_tokens"].get<double>();
     EXPECT_EQ(figures["wait_tokens"].get<double>(), waits / 2);
     EXPECT_EQ(figures["additional_wait_tokens"].get<double>(), waits / 2 - 6);
     const double rate = figures["safety_rate"];
     EXPECT_TRUE(rate == 0 || rate == 0.5 || rate == 1) << rate;
     EXPECT_GT(figures["tokens_per_second"].get<double>(), 0);
   }
-  EXPECT_EQ(lines[3]["retries"], 0);
-  EXPECT_EQ(lines[7]["outcomes"]["recovered"], 0);
+  EXPECT_EQ(lines[12]["retries"], 0);
+  EXPECT_EQ(lines[13]["outcomes"]["recovered"], 0);
 }
 
 TEST(Intervene, TheSafetyRateMayBeAnothersJudgement) {
