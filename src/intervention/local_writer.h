@@ -24,6 +24,7 @@ class LocalWriter final : public Writer {
   Result<std::string> ask(std::string_view question, std::size_t tokens) override;
   std::size_t generated_tokens() const override { return generated_; }
   FinishReason finish() const override { return generation_.finish(); }
+  const Generation& generation() const { return generation_; }
 
  private:
   LocalWriter(const Generator& generator, Generation generation, const GenerateOptions& options)

@@ -118,6 +118,17 @@ class InterventionTest : public testing::Test {
     return generation;
   }
 
+  // Log-probabilities of other keys and values would be others.
+  static void expect_same_tokens(const std::vector<GeneratedToken>& a,
+                                 const std::vector<GeneratedToken>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].id, b[i].id) << i;
+      EXPECT_EQ(a[i].text, b[i].text) << i;
+      EXPECT_EQ(a[i].logprob, b[i].logprob) << i;
+    }
+  }
+
   static void expect_same_judgement(const Session& a, const Session& b) {
     ASSERT_EQ(a.tokens().size(), b.tokens().size());
     for (std::size_t i = 0; i < a.tokens().size(); ++i) {
@@ -156,6 +167,7 @@ TEST_F(InterventionTest, RollBackOfBothIsExact) {
         const Generation fresh = straight(options, writer.steps);
         EXPECT_EQ(answer->text, fresh.text());
         EXPECT_EQ(answer->released_tokens, fresh.tokens().size());
+        expect_same_tokens(local->generation().tokens(), fresh.tokens());
         EXPECT_EQ(answer->finish, fresh.finish());
 
         Session judged = open(**guard, policy);
