@@ -61,11 +61,20 @@ void ThreadPool::worker() {
   std::uint32_t seen = 0;
   for (;;) {
     wait_while(generation_, seen);
-    ++seen;
+    seen = generation_.load(std::memory_order_acquire);
     if (stop_.load(std::memory_order_relaxed)) return;
+    if (!enter()) continue;
     take_ranges();
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    if (gate_.fetch_sub(kInside, std::memory_order_acq_rel) == kInside) gate_.notify_one();
   }
+}
+
+bool ThreadPool::enter() {
+  std::uint32_t gate = gate_.load(std::memory_order_relaxed);
+  while ((gate & kOpen) != 0) {
+    if (gate_.compare_exchange_weak(gate, gate + kInside, std::memory_order_acq_rel)) return true;
+  }
+  return false;
 }
 
 void ThreadPool::run(std::size_t count, std::size_t grain, Call call, void* context) {
@@ -80,13 +89,15 @@ void ThreadPool::run(std::size_t count, std::size_t grain, Call call, void* cont
   count_ = count;
   grain_ = std::max<std::size_t>(grain, 1);
   next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
+  gate_.store(kOpen, std::memory_order_release);
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
   take_ranges();
-  for (std::uint32_t left = busy_.load(std::memory_order_acquire); left != 0;
-       left = busy_.load(std::memory_order_acquire)) {
-    wait_while(busy_, left);
+  // All ranges are taken: only those who took some are waited for, not those who never came.
+  gate_.fetch_sub(kOpen, std::memory_order_acq_rel);
+  for (std::uint32_t inside = gate_.load(std::memory_order_acquire); inside != 0;
+       inside = gate_.load(std::memory_order_acquire)) {
+    wait_while(gate_, inside);
   }
 }
 

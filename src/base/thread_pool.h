@@ -40,12 +40,14 @@ class ThreadPool {
   using Call = void (*)(void* context, std::size_t begin, std::size_t end);
   void run(std::size_t count, std::size_t grain, Call call, void* context);
   void worker();
+  /// False if the current loop takes nobody any more.
+  bool enter();
   void take_ranges();
 
   std::mutex callers_;  // one loop at a time
   std::vector<std::thread> workers_;
 
-  // The current loop; written by its caller before `generation_` rises, read by workers after.
+  // The current loop; written by its caller before the gate opens, read by workers inside.
   Call call_ = nullptr;
   void* context_ = nullptr;
   std::size_t count_ = 0;
@@ -53,7 +55,10 @@ class ThreadPool {
   std::atomic<std::size_t> next_{0};
 
   std::atomic<std::uint32_t> generation_{0};
-  std::atomic<std::uint32_t> busy_{0};  // workers that have not finished the current loop
+  // Whether workers may still join the current loop, and how many are inside. One whose core was
+  // taken before it joined is not waited for: the others do its share.
+  static constexpr std::uint32_t kOpen = 1, kInside = 2;
+  std::atomic<std::uint32_t> gate_{0};
   std::atomic<bool> stop_{false};
 };
 
