@@ -24,10 +24,11 @@ policy: verdict bytes
 engine: tokens heads policy verdict
 formats: engine
 server: formats engine policy
+gateway: server
 dataset: tokens verdict
 training: dataset bytes verdict
 evaluation: dataset engine policy
-apps: formats server dataset training evaluation
+apps: formats gateway dataset training evaluation
 '
 # Public header of include/qwen3guard/, then its folder: whoever may include the folder may include the
 # header. "any": data and errors that everybody may name.

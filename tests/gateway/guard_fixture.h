@@ -1,0 +1,45 @@
+// The model in the box and the chunks of an OpenAI-compatible upstream.
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/completion_stream.h"
+#include "qwen3guard/guard.h"
+
+namespace qwen3guard::gateway::test {
+
+/// The model in the box, loaded once for all tests.
+const Guard& boxed_guard();
+/// Flags where P(not Safe) reaches `threshold`: small ones flag harmless text, too.
+Policy threshold_policy(double threshold);
+Conversation question();
+std::vector<Session> sessions(std::size_t count, const Policy& policy);
+CompletionStream stream(const GuardOptions& options, const Policy& policy, std::size_t choices = 1);
+
+/// One event of an upstream with one choice.
+std::string event(const nlohmann::json& delta, const nlohmann::json& finish_reason = nullptr,
+                  std::size_t index = 0);
+
+/// What a client makes of a stream.
+struct Received {
+  std::vector<nlohmann::json> chunks;
+  std::map<std::size_t, std::string> content;
+  std::map<std::size_t, std::string> thinking;
+  std::map<std::size_t, std::string> finish;
+  bool done = false;
+  std::string error;  // code of an error event
+};
+/// Adds a failure to the test where `bytes` are no stream of chat completion chunks.
+Received receive(std::string_view bytes);
+
+/// Feeds everything, judges, and gives what comes out.
+Received pass(CompletionStream& stream, std::string_view bytes);
+
+/// How a one-shot reading judges `answer`: the byte from where `hold` sends nothing, or all of it.
+std::size_t safe_bytes(const std::string& answer, const Policy& policy);
+
+}  // namespace qwen3guard::gateway::test
