@@ -192,12 +192,13 @@ void CompletionStream::fail(std::string_view code, std::string_view message) {
 }
 
 void CompletionStream::pump() {
-  for (std::size_t index = 0; index < choices_.size(); ++index) pump_choice(index);
-  while (!others_.empty()) {
+  for (;;) {
+    const std::uint64_t next = others_.empty() ? order_ : others_.front().first;
+    for (std::size_t index = 0; index < choices_.size(); ++index) pump_choice(index, next);
     const bool waits = std::any_of(choices_.begin(), choices_.end(), [&](const Choice& choice) {
-      return !choice.items.empty() && choice.items.front().order < others_.front().first;
+      return !choice.items.empty() && choice.items.front().order < next;
     });
-    if (waits) break;
+    if (others_.empty() || waits) break;
     output_ += sse_event(others_.front().second.dump());
     others_.pop_front();
   }
@@ -215,10 +216,11 @@ void CompletionStream::pump() {
   }
 }
 
-void CompletionStream::pump_choice(std::size_t index) {
+// Sends what may be sent of what came before `end`.
+void CompletionStream::pump_choice(std::size_t index, std::uint64_t end) {
   Choice& choice = choices_[index];
   const std::size_t released = choice.filter.released();
-  while (!choice.items.empty()) {
+  while (!choice.items.empty() && choice.items.front().order < end) {
     Item& item = choice.items.front();
     const bool whole = choice.filter.finished() || (!item.last && item.end <= released);
     if (!whole) {

@@ -94,7 +94,7 @@ class CompletionStream {
                      const std::string& around);
   void finish_all();
   void pump();
-  void pump_choice(std::size_t index);
+  void pump_choice(std::size_t index, std::uint64_t end);
   void send_text(std::size_t index, Item& item, std::size_t released);
   void send_item(std::size_t index, Item item);
   void send_blocked(std::size_t index);
