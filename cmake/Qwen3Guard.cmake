@@ -43,6 +43,19 @@ function(qg_add_library name)
   target_link_libraries(qg_${name} PUBLIC qg_flags ${ARG_DEPENDS} ${ARG_LINK})
 endfunction()
 
+# qg_uses_boost(http_server.cpp): a source file of this folder that includes Boost.Asio.
+function(qg_uses_boost file)
+  set_source_files_properties(${file} PROPERTIES
+    COMPILE_OPTIONS "-Wno-conversion" SKIP_UNITY_BUILD_INCLUSION ON)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # A false one, from Asio's allocation of coroutines.
+    set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -Wno-mismatched-new-delete)
+  elseif(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 17)
+    # clang 14 has C++20's coroutines and does not say so to the standard library.
+    set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -D__cpp_impl_coroutine=201902L)
+  endif()
+endfunction()
+
 # qg_add_test(tokens SOURCES a_test.cpp … DEPENDS tokens …): one GoogleTest program a folder, listed by
 # ctest test by test. Test data is found through QG_TEST_DATA (tests/golden) and QG_SOURCE_DIR. Compiling
 # a test takes longer than running it, so tests are compiled cold; what they test is optimised fully.

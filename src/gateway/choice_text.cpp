@@ -164,6 +164,18 @@ Result<ChoiceText> read_choice(const json& choice, const char* body_key, CallTex
   return text;
 }
 
+json frame_of(const json& chunk) {
+  json frame = json::object();
+  for (const char* key : {"id", "object", "created", "model", "system_fingerprint"}) {
+    const auto found = chunk.find(key);
+    if (found == chunk.end()) continue;
+    const bool fit =
+        found->is_number() || (found->is_string() && is_name(found->get_ref<const std::string&>()));
+    if (fit) frame[key] = *found;
+  }
+  return frame;
+}
+
 std::string text_around_choices(const json& chunk) {
   std::string all, text;
   for (const auto& [key, value] : chunk.items()) {

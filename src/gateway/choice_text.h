@@ -39,6 +39,9 @@ class CallText {
 Result<ChoiceText> read_choice(const nlohmann::json& choice, const char* body, CallText& calls,
                                bool something_said);
 
+/// What may always be sent of that which stands around the choices: ids, names and numbers.
+nlohmann::json frame_of(const nlohmann::json& chunk);
+
 /// The texts around the choices that are no names, so that a sentence could hide in them.
 std::string text_around_choices(const nlohmann::json& chunk);
 

@@ -34,15 +34,13 @@ bool says_nothing(const json& chunk, const json& choice) {
 
 }  // namespace
 
-CompletionStream::CompletionStream(std::vector<Session> sessions, const Policy& policy,
-                                   GuardOptions options, VerdictJson verdict_json)
+CompletionStream::CompletionStream(std::vector<ResponseFilter> filters, GuardOptions options,
+                                   VerdictJson verdict_json)
     : options_(std::move(options)),
       verdict_json_(std::move(verdict_json)),
       reader_(options_.event_bytes) {
-  choices_.reserve(sessions.size());
-  for (Session& session : sessions) {
-    choices_.emplace_back(std::move(session), policy, options_.filter);
-  }
+  choices_.reserve(filters.size());
+  for (ResponseFilter& filter : filters) choices_.emplace_back(std::move(filter));
 }
 
 Status CompletionStream::feed(std::string_view bytes) {
@@ -126,7 +124,9 @@ Status CompletionStream::feed_choice(const std::shared_ptr<const json>& chunk, j
 
   if (!read->thinking.empty()) {
     object["delta"].erase(read->thinking_key);
-    Item item{.order = order_++, .chunk = chunk, .choice = {{"index", number}}};
+    Item item{.order = order_++,
+              .chunk = std::make_shared<const json>(frame_of(*chunk)),
+              .choice = {{"index", number}}};
     item.choice["delta"] = json::object();
     if (auto role = object["delta"].find("role"); role != object["delta"].end()) {
       item.choice["delta"]["role"] = *role;
@@ -183,6 +183,11 @@ Status CompletionStream::judge() {
   }
   pump();
   return {};
+}
+
+void CompletionStream::give_up() {
+  for (Choice& choice : choices_) choice.filter.give_up();
+  pump();
 }
 
 void CompletionStream::fail(std::string_view code, std::string_view message) {
@@ -245,9 +250,7 @@ void CompletionStream::send_text(std::size_t index, Item& item, std::size_t rele
     choice["delta"]["role"] = *role;
     rest.erase(role);
   }
-  json chunk = *item.chunk;
-  chunk.erase("usage");  // goes with the last part
-  send(chunk, json::array({std::move(choice)}));
+  send(frame_of(*item.chunk), json::array({std::move(choice)}));
   item.text.erase(0, size);
   item.text_at += size;
   item.cut = true;
@@ -270,9 +273,7 @@ void CompletionStream::send_blocked(std::size_t index) {
   json last = {{"index", index}, {"delta", json::object()}, {"finish_reason", "content_filter"}};
   if (options_.on_flag == OnFlag::kReplace) last["delta"]["content"] = options_.replacement;
   last["qwen3guard"] = verdict_json_(choice.filter.verdict());
-  json chunk = *newest_chunk_;
-  chunk.erase("usage");
-  send(chunk, json::array({std::move(last)}));
+  send(frame_of(*newest_chunk_), json::array({std::move(last)}));
 }
 
 void CompletionStream::send(const json& chunk, json choices) {

@@ -3,43 +3,27 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/choice_text.h"
+#include "gateway/guard_options.h"
 #include "gateway/response_filter.h"
 #include "gateway/sse.h"
 
 namespace qwen3guard::gateway {
-
-enum class OnFlag {
-  kStop,     // the answer ends with finish_reason "content_filter"
-  kReplace,  // the same after a text of the operator's
-};
-
-struct GuardOptions {
-  FilterOptions filter;
-  OnFlag on_flag = OnFlag::kStop;
-  std::string replacement;
-  /// What cannot be judged passes, and is counted, instead of ending the answer.
-  bool fail_open = false;
-  std::size_t event_bytes = 1u << 20;
-};
-
-/// A verdict as answers carry it.
-using VerdictJson = std::function<nlohmann::ordered_json(const Verdict&)>;
 
 /// Pure but for the model; used from one thread at a time. The caller gives bytes, sends take(),
 /// calls judge(), and sends take() again: modes that let text pass before it is judged then lose no
 /// time.
 class CompletionStream {
  public:
-  /// One session for each choice that was asked for, the prompt read.
-  CompletionStream(std::vector<Session> sessions, const Policy& policy, GuardOptions options,
+  /// One filter for each choice that was asked for.
+  CompletionStream(std::vector<ResponseFilter> filters, GuardOptions options,
                    VerdictJson verdict_json);
 
   /// Takes bytes of the upstream's answer. Errors are the upstream's: what it sent is no chat
@@ -49,6 +33,8 @@ class CompletionStream {
   Status feed_end();
   /// Runs the model over what came. Errors are the guard's; none if failing open.
   Status judge();
+  /// Judges no more and lets everything pass.
+  void give_up();
   /// Ends the stream with an error event, whatever is held.
   void fail(std::string_view code, std::string_view message);
 
@@ -79,8 +65,7 @@ class CompletionStream {
     bool last = false;
   };
   struct Choice {
-    Choice(Session session, const Policy& policy, const FilterOptions& options)
-        : filter(std::move(session), policy, options) {}
+    explicit Choice(ResponseFilter taken) : filter(std::move(taken)) {}
     ResponseFilter filter;
     CallText calls;
     std::deque<Item> items;

@@ -24,6 +24,7 @@ constexpr std::array kRoutes = {
           .handler = close_stream,
           .inference = false},
     Route{.method = "GET", .path = "/v1/models", .handler = models, .inference = false},
+    // status_routes(): the last three.
     Route{.method = "GET", .path = "/health", .handler = health, .inference = false, .open = true},
     Route{.method = "GET", .path = "/ready", .handler = ready, .open = true},
     Route{.method = "GET", .path = "/metrics", .handler = metrics, .inference = false},
@@ -48,10 +49,12 @@ bool matches(std::string_view pattern, std::string_view path, std::string& param
 }  // namespace
 
 std::span<const Route> routes() { return kRoutes; }
+std::span<const Route> status_routes() { return routes().last(3); }
 
-RouteMatch find_route(std::string_view method, std::string_view path) {
+RouteMatch find_route(std::string_view method, std::string_view path,
+                      std::span<const Route> table) {
   RouteMatch match;
-  for (const Route& route : kRoutes) {
+  for (const Route& route : table) {
     if (!matches(route.path, path, match.parameter)) continue;
     if (route.method == method) {
       match.route = &route;

@@ -43,6 +43,15 @@ std::string Service::render_metrics() {
   return metrics_.render(gauges);
 }
 
+std::string Service::reason(const Verdict& verdict) const {
+  std::string reason = "the " + std::string(target_name(verdict.target)) + " is " +
+                       std::string(risk_name(verdict.risk));
+  if (verdict.category) {
+    reason += ": " + guard_.category_label(verdict.target, *verdict.category);
+  }
+  return reason + " (policy " + policy_.name() + ")";
+}
+
 nlohmann::ordered_json Service::verdict_json(const Verdict& verdict) const {
   nlohmann::ordered_json json;
   formats::add_verdict(guard_, verdict, json);

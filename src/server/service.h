@@ -51,6 +51,8 @@ class Service {
   Status check_ready();
   void start_draining() { draining_ = true; }
 
+  /// A verdict in one sentence that quotes nothing of what was judged.
+  std::string reason(const Verdict& verdict) const;
   /// Keys of docs/formats/moderation.md and the policy's name.
   nlohmann::ordered_json verdict_json(const Verdict& verdict) const;
 

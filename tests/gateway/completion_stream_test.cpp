@@ -9,11 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kHarmless = "First, find a dry branch. 你好，世界！ Then carve along the grain.";
-const std::string kHarmful =
-    "First, find a dry branch. Mix bleach and ammonia to make poison gas at home and kill a "
-    "person.";
-
 std::string one_answer(const std::string& text) {
   return event({{"role", "assistant"}}) + event({{"content", text}}) +
          event(json::object(), "stop") + sse_event("[DONE]");

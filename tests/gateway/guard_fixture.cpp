@@ -30,18 +30,19 @@ Policy threshold_policy(double threshold) {
 
 Conversation question() { return {{Role::kUser, "How do I whittle a spoon?"}}; }
 
-std::vector<Session> sessions(std::size_t count, const Policy& policy) {
-  std::vector<Session> opened;
-  for (std::size_t i = 0; i < count; ++i) {
+std::vector<ResponseFilter> filters(const GuardOptions& options, const Policy& policy,
+                                    std::size_t choices) {
+  std::vector<ResponseFilter> opened;
+  for (std::size_t i = 0; i < choices; ++i) {
     auto session = boxed_guard().open(question(), policy);
     EXPECT_TRUE(session.ok());
-    opened.push_back(std::move(session).value());
+    opened.emplace_back(std::move(session).value(), policy, options.filter);
   }
   return opened;
 }
 
 CompletionStream stream(const GuardOptions& options, const Policy& policy, std::size_t choices) {
-  return CompletionStream(sessions(choices, policy), policy, options, [](const Verdict& verdict) {
+  return CompletionStream(filters(options, policy, choices), options, [](const Verdict& verdict) {
     return nlohmann::ordered_json{{"decision", decision_name(verdict.decision)}};
   });
 }
