@@ -116,6 +116,10 @@ void add_gateway(CLI::App& app, int& status) {
       ->add_option("--upstream-key-file", arguments->upstream_key_file,
                    "API key for the upstream, in place of the client's")
       ->type_name("FILE");
+  command
+      ->add_option("--upstream-ca", options.limits.authorities,
+                   "https: certificates of the authorities to believe, in place of the system's")
+      ->type_name("FILE");
   add_server_options(*command, arguments->server);
   add_limit(*command, "--max-streams", options.streams, "Guarded answers under way", 1);
   add_limit(*command, "--max-choices", options.choices, "Choices of one request (n)", 1);

@@ -15,14 +15,15 @@
 namespace qwen3guard::apps {
 namespace {
 
-// Ends the server on SIGTERM or SIGINT. Made before any other thread, so that none of them takes
-// the signals.
+// Ends the server on SIGTERM or SIGINT, and loads its policy anew on SIGHUP. Made before any other
+// thread, so that none of them takes the signals.
 class SignalWatch {
  public:
   SignalWatch() {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGTERM);
     sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   }
   ~SignalWatch() {
@@ -32,12 +33,16 @@ class SignalWatch {
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
 
-  void start(server::Server& server) {
-    thread_ = std::thread([this, &server] {
+  void start(server::Server& server, std::string policy) {
+    thread_ = std::thread([this, &server, policy = std::move(policy)] {
       for (bool asked = false; !ended_;) {
         const timespec pause{0, 200'000'000};
         const int got = sigtimedwait(&signals_, nullptr, &pause);
         if (got <= 0) continue;
+        if (got == SIGHUP) {
+          server.set_policy(Policy::load(policy));
+          continue;
+        }
         // Who asks twice does not want to wait for what is under way.
         if (asked) ::_exit(128 + got);
         asked = true;
@@ -109,7 +114,7 @@ Result<int> run_server(ServerArguments arguments, const StartServer& start) {
   QG_TRY(const auto server, start(std::move(guard), std::move(policy), options));
   std::printf("listening on port %u\n", static_cast<unsigned>(server->port()));
   std::fflush(stdout);
-  signals.start(*server);
+  signals.start(*server, arguments.guard.policy);
   server->run();
   return kExitDone;
 }

@@ -120,13 +120,14 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   }
 
   Status open_filters(const ChatRequest& chat) {
+    const Policy policy = service().policy();
     for (std::size_t i = 0; i < chat.choices; ++i) {
-      QG_TRY(Session session, service().guard().open(chat.prompt, service().policy()));
+      QG_TRY(Session session, service().guard().open(chat.prompt, policy));
       if (i == 0) {
         prompt_verdict_ = session.prompt();
         service().metrics().verdict(*prompt_verdict_);
       }
-      filters_.emplace_back(std::move(session), service().policy(), options().guard.filter);
+      filters_.emplace_back(std::move(session), policy, options().guard.filter);
       if (chat.prefill) {
         filters_.back().add(true, chat.prefill->reasoning_content.value_or(""));
         filters_.back().add(false, chat.prefill->content);

@@ -44,6 +44,11 @@ class GatewayFallback final : public server::Fallback {
     pass_through(gateway_, request, path->empty() ? "/" : *path, std::move(respond));
   }
 
+  std::vector<server::Metrics::Gauge> gauges() const override {
+    return {
+        {"gateway_streams", "Guarded answers under way.", static_cast<double>(gateway_->guarded)}};
+  }
+
   void stop() override { gateway_->upstream->stop(); }
 
  private:

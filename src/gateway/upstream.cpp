@@ -21,7 +21,17 @@
 #include <boost/beast/http/write.hpp>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <utility>
+
+#ifdef QG_TLS
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#endif
+
+#include "base/try.h"
+#include "bytes/quote.h"
 
 namespace qwen3guard::gateway {
 
@@ -115,6 +125,27 @@ class Upstream::Io {
   }
   ~Io() { stop(); }
 
+  // Whose certificates are believed. Before the first start().
+  Status prepare_tls() {
+#ifdef QG_TLS
+    error_code error;
+    tls_.set_verify_mode(asio::ssl::verify_peer, error);
+    if (!error && limits_.authorities.empty()) {
+      tls_.set_default_verify_paths(error);
+    } else if (!error) {
+      tls_.load_verify_file(limits_.authorities, error);
+    }
+    if (error) {
+      return Error{ErrorCode::kIo, "certificates of authorities " +
+                                       bytes::quote(limits_.authorities) + ": " + error.message()};
+    }
+    return {};
+#else
+    return Error{ErrorCode::kUnsupported,
+                 "upstream: this program was built without OpenSSL, so without https"};
+#endif
+  }
+
   void stop() {
     std::unique_ptr<asio::io_context> dropped;  // with the coroutines under way
     {
@@ -166,33 +197,62 @@ class Upstream::Io {
   asio::awaitable<void> run(asio::io_context& context, std::shared_ptr<Call> call,
                             UpstreamRequest request) {
     try {
+#ifdef QG_TLS
+      if (url_.tls) {
+        asio::ssl::stream<beast::tcp_stream> stream(context, tls_);
+        co_await exchange(context, std::move(call), stream, std::move(request));
+        co_return;
+      }
+#endif
       beast::tcp_stream stream(context);
-      const Tie tie(context, call, stream);
-      if (!call->cancelled()) co_await exchange(tie, stream, std::move(request));
+      co_await exchange(context, std::move(call), stream, std::move(request));
     } catch (const std::exception&) {
-      call->give_error({ErrorCode::kIo, "no memory is left for the upstream's answer"});
+      if (call) call->give_error(no_memory());
     }
   }
 
-  asio::awaitable<void> exchange(const Tie& tie, beast::tcp_stream& stream,
-                                 UpstreamRequest request) {
-    error_code error;
-    tcp::resolver resolver(stream.get_executor());
-    const auto places = co_await resolver.async_resolve(url_.host, url_.port, into(error));
-    if (tie.call->cancelled()) co_return;
-    if (!error) {
-      stream.expires_after(limits_.connect);
-      co_await stream.async_connect(places, into(error));
+  static Error no_memory() {
+    return {ErrorCode::kIo, "no memory is left for the upstream's answer"};
+  }
+
+  template <typename Stream>
+  asio::awaitable<void> exchange(asio::io_context& context, std::shared_ptr<Call> call,
+                                 Stream& stream, UpstreamRequest request) {
+    beast::tcp_stream& connection = beast::get_lowest_layer(stream);
+    const Tie tie(context, std::move(call), connection);
+    try {
+      error_code error;
+      tcp::resolver resolver(context);
+      const auto places = co_await resolver.async_resolve(url_.host, url_.port, into(error));
+      if (tie.call->cancelled()) co_return;
+      if (!error) {
+        connection.expires_after(limits_.connect);
+        co_await connection.async_connect(places, into(error));
+      }
+      if (error) co_return tie.call->give_error(failure("take a connection", error));
+      error_code ignored;
+      connection.socket().set_option(tcp::no_delay(true), ignored);
+#ifdef QG_TLS
+      if constexpr (!std::is_same_v<Stream, beast::tcp_stream>) {
+        // Which certificate is wanted, and that it must be for this host.
+        const bool named = SSL_set_tlsext_host_name(stream.native_handle(), url_.host.c_str()) == 1;
+        stream.set_verify_callback(asio::ssl::host_name_verification(url_.host), error);
+        if (!named || error) co_return tie.call->give_error(no_memory());
+        connection.expires_after(limits_.connect);
+        co_await stream.async_handshake(asio::ssl::stream_base::client, into(error));
+        if (error) co_return tie.call->give_error(failure("agree on TLS", error));
+      }
+#endif
+      co_await talk(tie, stream, std::move(request));
+    } catch (const std::exception&) {
+      tie.call->give_error(no_memory());
     }
-    if (error) co_return tie.call->give_error(failure("take a connection", error));
-    stream.socket().set_option(tcp::no_delay(true), error);
-    co_await talk(tie, stream, std::move(request));
   }
 
   // On an open connection: the request, the head of the answer, its body as it is asked for.
   template <typename Stream>
   asio::awaitable<void> talk(const Tie& tie, Stream& stream, UpstreamRequest request) {
-    auto& timed = beast::get_lowest_layer(stream);
+    beast::tcp_stream& timed = beast::get_lowest_layer(stream);
     error_code error;
     const bool no_body = request.method == "HEAD";
     const auto message = message_from(std::move(request));
@@ -261,6 +321,9 @@ class Upstream::Io {
 
   const UpstreamUrl url_;
   const UpstreamLimits limits_;
+#ifdef QG_TLS
+  asio::ssl::context tls_{asio::ssl::context::tls_client};
+#endif
   std::mutex mutex_;
   std::unique_ptr<asio::io_context> context_ = std::make_unique<asio::io_context>(1);
   asio::executor_work_guard<asio::io_context::executor_type> work_ =
@@ -273,10 +336,9 @@ Upstream::~Upstream() = default;
 
 Result<std::unique_ptr<Upstream>> Upstream::create(const UpstreamUrl& url,
                                                    const UpstreamLimits& limits) {
-  if (url.tls) {
-    return Error{ErrorCode::kUnsupported, "upstream: https is not supported yet"};
-  }
-  return std::unique_ptr<Upstream>(new Upstream(std::make_unique<Io>(url, limits)));
+  auto io = std::make_unique<Io>(url, limits);
+  if (url.tls) QG_CHECK_OK(io->prepare_tls());
+  return std::unique_ptr<Upstream>(new Upstream(std::move(io)));
 }
 
 std::shared_ptr<UpstreamCall> Upstream::start(UpstreamRequest request, TakeHead head) {

@@ -30,6 +30,8 @@ struct UpstreamLimits {
   std::chrono::milliseconds first_byte{300'000};  // from the request to the answer's first bytes
   std::chrono::milliseconds between{60'000};      // from then on, each time nothing comes
   std::size_t header_bytes = 64u << 10;
+  /// PEM file of the authorities that may vouch for the upstream; empty: the system's.
+  std::string authorities;
 };
 
 struct UpstreamRequest {

@@ -240,6 +240,7 @@ class HttpServer::Io {
 
   // Whether another request may follow.
   asio::awaitable<bool> respond(Connection& connection, Request request, Wishes wishes) {
+    const auto departure = request.departure;
     Response response = co_await answer(std::move(request));
     if (wishes.head) {
       response.body.clear();
@@ -249,8 +250,9 @@ class HttpServer::Io {
     const bool keep_alive = wishes.more && !draining_;
     if (response.stream) {
       const bool chunks = wishes.chunks;
-      co_return co_await write_stream(connection, std::move(response), chunks, keep_alive) &&
-          chunks&& keep_alive;
+      const bool whole =
+          co_await write_stream(connection, std::move(response), departure, chunks, keep_alive);
+      co_return whole&& chunks&& keep_alive;
     }
     co_return co_await write(connection, std::move(response), keep_alive) && keep_alive;
   }
@@ -270,7 +272,8 @@ class HttpServer::Io {
   }
 
   // Whether the client got all of it.
-  asio::awaitable<bool> write_stream(Connection& connection, Response response, bool chunks,
+  asio::awaitable<bool> write_stream(Connection& connection, Response response,
+                                     std::shared_ptr<Departure> departure, bool chunks,
                                      bool keep_alive) {
     struct Closing {
       BodyStream& body;
@@ -313,6 +316,7 @@ class HttpServer::Io {
         co_await changed->async_wait(into(ignored));
       }
     }
+    departure->happen();  // also when it reads too slowly, or its answer breaks off
     co_return false;
   }
 

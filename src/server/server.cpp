@@ -76,6 +76,12 @@ class Server::Front final : public Application {
     log_.event("stopped", "no connection is left, or the time for draining is over");
   }
 
+  void set_policy(Result<Policy> policy) {
+    if (!policy.ok()) return log_.event("policy_kept", policy.error().message);
+    log_.event("policy_loaded", policy->name());
+    service_.set_policy(std::move(policy).value());
+  }
+
   void drain() {
     service_.start_draining();
     log_.event("draining", "finishing what is under way");
@@ -98,10 +104,13 @@ class Server::Front final : public Application {
 
   Service::Options with_gauges(Service::Options options) {
     options.gauges = [this] {
-      return std::vector<Metrics::Gauge>{
+      auto gauges = fallback_ ? fallback_->gauges() : std::vector<Metrics::Gauge>();
+      const std::initializer_list<Metrics::Gauge> own = {
           {"connections", "Open connections.", static_cast<double>(http_->connections())},
           {"queued_requests", "Requests that wait for a worker.",
            static_cast<double>(workers_->waiting())}};
+      gauges.insert(gauges.end(), own);
+      return gauges;
     };
     return options;
   }
@@ -157,5 +166,6 @@ Result<std::unique_ptr<Server>> Server::start(Guard guard, Policy policy, Server
 std::uint16_t Server::port() const { return front_->port(); }
 void Server::run() { front_->run(); }
 void Server::drain() { front_->drain(); }
+void Server::set_policy(Result<Policy> policy) { front_->set_policy(std::move(policy)); }
 
 }  // namespace qwen3guard::server

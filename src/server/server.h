@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "qwen3guard/guard.h"
 #include "server/api_keys.h"
@@ -26,6 +27,8 @@ class Fallback {
   virtual std::string_view route(const Request& request) const = 0;
   /// On the thread of run(): must not block.
   virtual void handle(Request request, Respond respond) = 0;
+  /// What it adds to the metrics. From any thread.
+  virtual std::vector<Metrics::Gauge> gauges() const = 0;
   /// The server ends: returns when no thread but the workers runs code of this object.
   virtual void stop() = 0;
 };
@@ -62,6 +65,9 @@ class Server {
   std::uint16_t port() const;
   /// Serves on the calling thread until drained.
   void run();
+  /// From any thread: what begins from now on is judged by it. An error keeps the old one, and is
+  /// logged.
+  void set_policy(Result<Policy> policy);
   /// From any thread: what is under way is finished, nothing new is taken, run() returns.
   void drain();
 
