@@ -80,6 +80,7 @@ Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
     const ChoiceText& text = texts_[i];
     json& choice = body_["choices"][i];
     Places places;
+    filter.hold();
     places.thinking = filter.received();
     filter.add(true, text.thinking);
     places.content = filter.received();

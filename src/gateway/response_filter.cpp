@@ -46,6 +46,10 @@ void ResponseFilter::add(bool thinking, std::string_view text) {
   if (passes_at_once()) released_ = received_;
 }
 
+void ResponseFilter::hold() {
+  if (options_.mode != ResponseMode::kAudit) options_.mode = ResponseMode::kHold;
+}
+
 Status ResponseFilter::judge_pending() {
   for (const auto& [thinking, text] : std::exchange(pending_, {})) {
     QG_CHECK_OK(thinking ? session_.append_thinking(text) : session_.append(text));

@@ -40,6 +40,8 @@ class ResponseFilter {
   /// Takes more text, whole characters. Thinking that comes after the answer has begun is judged as
   /// part of the answer.
   void add(bool thinking, std::string_view text);
+  /// The answer comes whole: from now on a mode that blocks is kHold.
+  void hold();
   /// No more text follows.
   void end() { ending_ = true; }
   /// Judges what came since the last time. After an error nothing more is released. Errors: those
@@ -79,7 +81,7 @@ class ResponseFilter {
   std::size_t character_begin(std::size_t at) const;
 
   Session session_;
-  const FilterOptions options_;
+  FilterOptions options_;
   verdict::Debouncer debouncer_;
   std::vector<std::pair<bool, std::string>> pending_;
   std::string kept_;  // the text from kept_at_ on

@@ -11,9 +11,9 @@
 
 namespace qwen3guard::gateway::test {
 
-RunningGateway::RunningGateway(std::uint16_t upstream, GatewayOptions options, Policy policy) {
+RunningGateway::RunningGateway(const std::string& upstream, GatewayOptions options, Policy policy) {
   options.server.listen = "127.0.0.1:0";
-  auto url = parse_url("http://127.0.0.1:" + std::to_string(upstream));
+  auto url = parse_url(upstream);
   EXPECT_TRUE(url.ok());
   options.upstream = *url;
   auto server = start_gateway(boxed_guard(), std::move(policy), std::move(options));

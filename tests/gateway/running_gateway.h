@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "gateway/gateway.h"
 
@@ -13,8 +14,12 @@ namespace qwen3guard::gateway::test {
 
 class RunningGateway {
  public:
-  explicit RunningGateway(std::uint16_t upstream, GatewayOptions options = {},
+  explicit RunningGateway(const std::string& upstream, GatewayOptions options = {},
                           Policy policy = Policy::strict());
+  explicit RunningGateway(std::uint16_t upstream, GatewayOptions options = {},
+                          Policy policy = Policy::strict())
+      : RunningGateway("http://127.0.0.1:" + std::to_string(upstream), std::move(options),
+                       std::move(policy)) {}
   ~RunningGateway();
 
   std::uint16_t port() const { return server_->port(); }
