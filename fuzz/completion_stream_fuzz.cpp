@@ -36,7 +36,7 @@ nlohmann::ordered_json verdict_json(const Verdict& verdict) {
   return {{"decision", decision_name(verdict.decision)}};
 }
 
-std::vector<ResponseFilter> filters(const GuardOptions& options) {
+std::vector<ResponseFilter> filters(const AnswerOptions& options) {
   std::vector<ResponseFilter> opened;
   for (int i = 0; i < 2; ++i) {
     auto session = guard().open({{Role::kUser, "Hi"}}, Policy::strict());
@@ -52,7 +52,7 @@ struct Outcome {
   bool failed = false;
 };
 
-Outcome run(std::string_view bytes, const GuardOptions& options, std::size_t step) {
+Outcome run(std::string_view bytes, const AnswerOptions& options, std::size_t step) {
   CompletionStream stream(filters(options), options, verdict_json);
   std::string output;
   Outcome outcome;
@@ -98,7 +98,7 @@ Outcome run(std::string_view bytes, const GuardOptions& options, std::size_t ste
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0 || size > 4096) return 0;
-  GuardOptions options;
+  AnswerOptions options;
   options.filter.mode = static_cast<ResponseMode>(data[0] & 3u);
   options.filter.block_characters = data[0] & 4u ? 5 : 0;
   options.event_bytes = 2048;

@@ -23,7 +23,7 @@ std::string released_part(const std::string& text, std::size_t at, std::size_t r
 }
 
 json cut_choice(const json& choice, const ChoiceText& text, const Places& places,
-                std::size_t released, const GuardOptions& options) {
+                std::size_t released, const AnswerOptions& options) {
   json message = {{"role", "assistant"}};
   message["content"] = released_part(text.content, places.content, released);
   if (!text.thinking_key.empty()) {
@@ -71,7 +71,7 @@ Result<CompletionBody> CompletionBody::parse(std::string_view body, std::size_t 
 }
 
 Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
-                                          const GuardOptions& options,
+                                          const AnswerOptions& options,
                                           const VerdictJson& verdict_json) && {
   QG_CHECK(filters.size() >= texts_.size());
   GuardedBody result;

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/answer_options.h"
 #include "gateway/choice_text.h"
-#include "gateway/guard_options.h"
 #include "gateway/response_filter.h"
 #include "qwen3guard/result.h"
 
@@ -27,7 +27,7 @@ class CompletionBody {
 
   /// Judges every choice whole; what is flagged is cut or replaced. Errors are the guard's; none if
   /// failing open. REQUIRES: a filter for each choice.
-  Result<GuardedBody> guard(std::vector<ResponseFilter> filters, const GuardOptions& options,
+  Result<GuardedBody> guard(std::vector<ResponseFilter> filters, const AnswerOptions& options,
                             const VerdictJson& verdict_json) &&;
 
  private:

@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 using server::JsonField;
 
-// An upstream repeats what it says around the choices in every chunk.
+// An upstream repeats what it says around the choices in every chunk; each choice reads it once.
 constexpr std::size_t kTextsAround = 16;
 
 Error upstream_error(std::string message) {
@@ -34,7 +34,7 @@ bool says_nothing(const json& chunk, const json& choice) {
 
 }  // namespace
 
-CompletionStream::CompletionStream(std::vector<ResponseFilter> filters, GuardOptions options,
+CompletionStream::CompletionStream(std::vector<ResponseFilter> filters, AnswerOptions options,
                                    VerdictJson verdict_json)
     : options_(std::move(options)),
       verdict_json_(std::move(verdict_json)),
@@ -85,20 +85,16 @@ Status CompletionStream::feed_event(const std::string& data) {
   }
   if (choices.is_null()) choices = json::array();
   if (!choices.is_array()) return upstream_error("choices: expected a list");
-  std::string around = text_around_choices(chunk);
-  if (std::find(judged_around_.begin(), judged_around_.end(), around) != judged_around_.end()) {
-    around.clear();
-  }
-  if (!around.empty() && judged_around_.size() < kTextsAround) judged_around_.push_back(around);
+  const std::string around = text_around_choices(chunk);
   if (choices.empty()) {
     if (!around.empty()) return upstream_error("text outside of choices cannot be judged");
     chunk["choices"] = json::array();
-    others_.emplace_back(order_++, std::move(chunk));
+    others_.push_back({order_++, std::move(chunk), data.size()});
     return {};
   }
   newest_chunk_ = std::make_shared<const json>(std::move(chunk));
   for (json& choice : choices) {
-    QG_CHECK_OK(feed_choice(newest_chunk_, std::move(choice), std::exchange(around, {})));
+    QG_CHECK_OK(feed_choice(newest_chunk_, std::move(choice), around, data.size()));
   }
   return {};
 }
@@ -106,14 +102,17 @@ Status CompletionStream::feed_event(const std::string& data) {
 // The texts of one choice of a chunk become items: the thinking one of its own, content and all the
 // rest another.
 Status CompletionStream::feed_choice(const std::shared_ptr<const json>& chunk, json object,
-                                     const std::string& around) {
+                                     std::string around, std::size_t size) {
   if (!object.is_object()) return upstream_error("choices: expected objects");
   const json number = object.value("index", json(0));
   if (!number.is_number_unsigned() || number.get<std::uint64_t>() >= choices_.size()) {
     return upstream_error("choices: expected indexes below " + std::to_string(choices_.size()));
   }
   Choice& choice = choices_[number.get<std::size_t>()];
-  if (choice.ended) return {};  // blocked: what still comes goes nowhere
+  if (choice.filter.blocked()) return {};  // what still comes goes nowhere
+  if (std::find(choice.around.begin(), choice.around.end(), around) != choice.around.end()) {
+    around.clear();
+  }
   auto read = read_choice(object, "delta", choice.calls, choice.filter.answer_begun());
   if (!read.ok()) return upstream_error("choices: " + read.error().message);
   const bool says_something =
@@ -121,6 +120,7 @@ Status CompletionStream::feed_choice(const std::shared_ptr<const json>& chunk, j
   if (choice.finishing && (says_something || read->finishes)) {
     return upstream_error("choices: text after the finish_reason");
   }
+  if (!around.empty() && choice.around.size() < kTextsAround) choice.around.push_back(around);
 
   if (!read->thinking.empty()) {
     object["delta"].erase(read->thinking_key);
@@ -155,6 +155,7 @@ Status CompletionStream::feed_choice(const std::shared_ptr<const json>& chunk, j
     item.end = std::max(item.end, choice.logprob_bytes);
   }
   item.last = read->finishes;
+  item.size = size;
   choice.items.push_back(std::move(item));
   if (read->finishes) {
     choice.finishing = true;
@@ -182,7 +183,23 @@ Status CompletionStream::judge() {
     choice.filter.give_up();
   }
   pump();
+  if (Status status = check_held_events(); !status.ok()) {
+    if (!options_.fail_open) return status;
+    give_up();
+  }
   return {};
+}
+
+Status CompletionStream::check_held_events() const {
+  std::size_t sum = 0;
+  for (const Other& other : others_) sum += other.size;
+  for (const Choice& choice : choices_) {
+    for (const Item& item : choice.items) sum += item.size;
+  }
+  if (sum <= options_.held_event_bytes) return {};
+  return Error{ErrorCode::kTooLong, "events of more than " +
+                                        bytes::byte_count(options_.held_event_bytes) +
+                                        " wait for a verdict"};
 }
 
 void CompletionStream::give_up() {
@@ -198,13 +215,13 @@ void CompletionStream::fail(std::string_view code, std::string_view message) {
 
 void CompletionStream::pump() {
   for (;;) {
-    const std::uint64_t next = others_.empty() ? order_ : others_.front().first;
+    const std::uint64_t next = others_.empty() ? order_ : others_.front().order;
     for (std::size_t index = 0; index < choices_.size(); ++index) pump_choice(index, next);
     const bool waits = std::any_of(choices_.begin(), choices_.end(), [&](const Choice& choice) {
       return !choice.items.empty() && choice.items.front().order < next;
     });
     if (others_.empty() || waits) break;
-    output_ += sse_event(others_.front().second.dump());
+    output_ += sse_event(others_.front().chunk.dump());
     others_.pop_front();
   }
   const auto all = [&](auto predicate) {

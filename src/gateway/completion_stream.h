@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/answer_options.h"
 #include "gateway/choice_text.h"
-#include "gateway/guard_options.h"
 #include "gateway/response_filter.h"
 #include "gateway/sse.h"
 
@@ -23,7 +23,7 @@ namespace qwen3guard::gateway {
 class CompletionStream {
  public:
   /// One filter for each choice that was asked for.
-  CompletionStream(std::vector<ResponseFilter> filters, GuardOptions options,
+  CompletionStream(std::vector<ResponseFilter> filters, AnswerOptions options,
                    VerdictJson verdict_json);
 
   /// Takes bytes of the upstream's answer. Errors are the upstream's: what it sent is no chat
@@ -63,20 +63,30 @@ class CompletionStream {
     std::size_t end = 0;                // the position that must be released
     bool cut = false;                   // a part of the text has been sent
     bool last = false;
+    std::size_t size = 0;  // of its event
+  };
+  // A chunk without choices.
+  struct Other {
+    std::uint64_t order = 0;
+    Json chunk;
+    std::size_t size = 0;
   };
   struct Choice {
-    explicit Choice(ResponseFilter taken) : filter(std::move(taken)) {}
+    explicit Choice(ResponseFilter taken)
+        : filter(std::move(taken)), logprob_bytes(filter.received()) {}
     ResponseFilter filter;
     CallText calls;
     std::deque<Item> items;
-    std::size_t logprob_bytes = 0;
-    bool finishing = false;  // the upstream has finished it
-    bool ended = false;      // its last chunk is sent
+    std::vector<std::string> around;  // texts around the choices that it has been given
+    std::size_t logprob_bytes;        // where the text ends that logprobs have spelt
+    bool finishing = false;           // the upstream has finished it
+    bool ended = false;               // its last chunk is sent
   };
 
   Status feed_event(const std::string& data);
-  Status feed_choice(const std::shared_ptr<const Json>& chunk, Json choice,
-                     const std::string& around);
+  Status feed_choice(const std::shared_ptr<const Json>& chunk, Json choice, std::string around,
+                     std::size_t size);
+  Status check_held_events() const;
   void finish_all();
   void pump();
   void pump_choice(std::size_t index, std::uint64_t end);
@@ -85,12 +95,11 @@ class CompletionStream {
   void send_blocked(std::size_t index);
   void send(const Json& chunk, Json choices);
 
-  const GuardOptions options_;
+  const AnswerOptions options_;
   const VerdictJson verdict_json_;
   SseReader reader_;
   std::vector<Choice> choices_;
-  std::deque<std::pair<std::uint64_t, Json>> others_;  // chunks without choices, in order
-  std::vector<std::string> judged_around_;
+  std::deque<Other> others_;
   std::shared_ptr<const Json> newest_chunk_ = std::make_shared<const Json>(Json::object());
   std::uint64_t order_ = 0;
   std::string output_;

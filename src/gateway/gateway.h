@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "gateway/guard_options.h"
+#include "gateway/answer_options.h"
 #include "gateway/upstream.h"
 #include "qwen3guard/guard.h"
 #include "server/server.h"
@@ -15,7 +15,7 @@ namespace qwen3guard::gateway {
 struct GatewayOptions {
   UpstreamUrl upstream;
   UpstreamLimits limits;
-  GuardOptions guard;
+  AnswerOptions guard;
   /// The prompt is judged before the upstream hears of it, not meanwhile.
   bool prompt_first = false;
   /// Requests for other paths are forwarded, too, unjudged.

@@ -14,8 +14,8 @@ std::string one_answer(const std::string& text) {
          event(json::object(), "stop") + sse_event("[DONE]");
 }
 
-GuardOptions mode(ResponseMode mode) {
-  GuardOptions options;
+AnswerOptions mode(ResponseMode mode) {
+  AnswerOptions options;
   options.filter.mode = mode;
   return options;
 }
@@ -59,7 +59,7 @@ TEST(CompletionStream, CutPassesTextOnBeforeItIsJudgedAndCountsWhatLeaked) {
 }
 
 TEST(CompletionStream, ChunkedSendsWholeBlocksOnly) {
-  GuardOptions options = mode(ResponseMode::kChunked);
+  AnswerOptions options = mode(ResponseMode::kChunked);
   {
     CompletionStream guarded = stream(options, strict());
     EXPECT_EQ(pass(guarded, one_answer(kHarmful)).content.at(0), "First, find a dry branch.");
@@ -84,7 +84,7 @@ TEST(CompletionStream, AuditOnlyReports) {
 }
 
 TEST(CompletionStream, AFlagStopsOrReplaces) {
-  GuardOptions options;
+  AnswerOptions options;
   options.on_flag = OnFlag::kReplace;
   options.replacement = " I cannot help with that.";
   CompletionStream guarded = stream(options, strict());
@@ -214,6 +214,33 @@ TEST(CompletionStream, LogProbabilitiesDoNotRunAheadOfTheirText) {
   EXPECT_TRUE(received.chunks.empty());
 }
 
+TEST(CompletionStream, TextAroundTheChoicesIsJudgedWithEachOfThem) {
+  json chunk = json::parse(event({{"content", "a "}}, nullptr, 1).substr(6));
+  chunk["choices"].push_back({{"index", 0}, {"delta", {{"content", "b "}}}});
+  chunk["note"] = kHarmful;
+  CompletionStream guarded = stream({}, strict(), 2);
+  const Received received =
+      pass(guarded, sse_event(chunk.dump()) + sse_event(chunk.dump()) +
+                        event(json::object(), "stop", 0) + event(json::object(), "stop", 1));
+  EXPECT_EQ(received.finish.at(0), "content_filter");
+  EXPECT_EQ(received.finish.at(1), "content_filter");
+  EXPECT_EQ(json(received.chunks).dump().find("kill"), std::string::npos);
+}
+
+TEST(CompletionStream, EventsThatWaitAreLimited) {
+  AnswerOptions options;
+  options.held_event_bytes = 10'000;
+  CompletionStream guarded = stream(options, strict());
+  Status status;
+  for (int i = 0; status.ok() && i < 100; ++i) {
+    // Newlines stay undecided as long as nothing else comes.
+    EXPECT_TRUE(guarded.feed(event({{"content", "\n"}, {"unknown", json(i)}})).ok());
+    status = guarded.judge();
+  }
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kTooLong);
+}
+
 TEST(CompletionStream, WhatIsNoChatCompletionIsAnError) {
   const std::vector<std::string> wrong = {
       sse_event("{"),
@@ -256,7 +283,7 @@ TEST(CompletionStream, AnUpstreamThatEndsTooEarlyIsAnError) {
 }
 
 TEST(CompletionStream, WhatCannotBeJudgedIsNotSentUnlessAskedFor) {
-  GuardOptions options;
+  AnswerOptions options;
   options.filter.text_bytes = 100;
   CompletionStream closed = stream(options, strict());
   ASSERT_TRUE(closed.feed(event({{"content", std::string(200, 'a')}})).ok());

@@ -30,7 +30,7 @@ Policy threshold_policy(double threshold) {
 
 Conversation question() { return {{Role::kUser, "How do I whittle a spoon?"}}; }
 
-std::vector<ResponseFilter> filters(const GuardOptions& options, const Policy& policy,
+std::vector<ResponseFilter> filters(const AnswerOptions& options, const Policy& policy,
                                     std::size_t choices) {
   std::vector<ResponseFilter> opened;
   for (std::size_t i = 0; i < choices; ++i) {
@@ -41,7 +41,7 @@ std::vector<ResponseFilter> filters(const GuardOptions& options, const Policy& p
   return opened;
 }
 
-CompletionStream stream(const GuardOptions& options, const Policy& policy, std::size_t choices) {
+CompletionStream stream(const AnswerOptions& options, const Policy& policy, std::size_t choices) {
   return CompletionStream(filters(options, policy, choices), options, [](const Verdict& verdict) {
     return nlohmann::ordered_json{{"decision", decision_name(verdict.decision)}};
   });

@@ -25,9 +25,10 @@ const Guard& boxed_guard();
 Policy threshold_policy(double threshold);
 Conversation question();
 /// One for each choice, the question read.
-std::vector<ResponseFilter> filters(const GuardOptions& options, const Policy& policy,
+std::vector<ResponseFilter> filters(const AnswerOptions& options, const Policy& policy,
                                     std::size_t choices = 1);
-CompletionStream stream(const GuardOptions& options, const Policy& policy, std::size_t choices = 1);
+CompletionStream stream(const AnswerOptions& options, const Policy& policy,
+                        std::size_t choices = 1);
 
 /// One event of an upstream with one choice.
 std::string event(const nlohmann::json& delta, const nlohmann::json& finish_reason = nullptr,

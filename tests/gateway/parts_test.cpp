@@ -73,7 +73,7 @@ TEST(CompletionBody, EveryTextOfAMessageIsJudged) {
   messages[3]["refusal"] = kHarmful;
   messages[4]["audio"] = {{"transcript", kHarmful}};
   for (std::size_t i = 0; i < messages.size() * 3; ++i) {
-    GuardOptions options;
+    AnswerOptions options;
     options.filter.mode =
         std::array{ResponseMode::kHold, ResponseMode::kChunked, ResponseMode::kCut}[i % 3];
     const nlohmann::json whole = {

@@ -15,13 +15,14 @@ enum class OnFlag {
   kReplace,  // the same after a text of the operator's
 };
 
-struct GuardOptions {
+struct AnswerOptions {
   FilterOptions filter;
   OnFlag on_flag = OnFlag::kStop;
   std::string replacement;
   /// What cannot be judged passes, and is counted, instead of ending the answer.
   bool fail_open = false;
-  std::size_t event_bytes = 1u << 20;  // of one event of a stream
+  std::size_t event_bytes = 1u << 20;       // of one event of a stream
+  std::size_t held_event_bytes = 8u << 20;  // of all events whose text waits for a verdict
 };
 
 /// A verdict as answers carry it.
