@@ -15,6 +15,7 @@ written chunk by chunk: memory stays small, and numpy works inside the processor
 
 import argparse
 import json
+import shutil
 import struct
 from pathlib import Path
 
@@ -235,10 +236,53 @@ class Gguf:
         self.file.write(self.encoders[name](values))
 
 
+# The guard's heads (Qwen3ForGuardModel), 512 wide as in the official 0.6B.
+INNER = 512
+GUARD_HEADS = {"risk_level": 3, "category": 8}
+GUARD_QUERY_HEADS = {"risk_level": 3, "category": 9}
+
+
+def write_guard(folder, backbone, tokenizer, random):
+    """The same backbone as a Stream guard: heads in a shard of their own, and a tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    heads = {}
+    for side, sizes in (("", GUARD_HEADS), ("query_", GUARD_QUERY_HEADS)):
+        pre = f"{side}risk_level_category_pre.weight"
+        heads[pre] = random.standard_normal((INNER, CONFIG["hidden_size"]), dtype=np.float32) * np.float32(0.02)
+        heads[f"{side}risk_level_category_layernorm.weight"] = np.ones(INNER, np.float32)
+        for name, size in sizes.items():
+            heads[f"{side}{name}_head.weight"] = random.standard_normal((size, INNER), dtype=np.float32) * np.float32(0.02)
+    header, data = {}, b""
+    for name, values in heads.items():
+        bits = to_bf16(values).tobytes()
+        header[name] = {"dtype": "BF16", "shape": values.shape, "data_offsets": [len(data), len(data) + len(bits)]}
+        data += bits
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    (folder / shards[0]).unlink(missing_ok=True)
+    (folder / shards[0]).hardlink_to(backbone / "model.safetensors")
+    (folder / shards[1]).write_bytes(struct.pack("<Q", len(text)) + text + data)
+    weights = {name: shards[0] for name, _, _ in tensors()} | {name: shards[1] for name in heads}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weights}))
+    risks = {"0": "Safe", "1": "Unsafe", "2": "Controversial"}
+    categories = {str(i): name for i, name in enumerate(
+        ["Violent", "Sexual Content or Sexual Acts", "Suicide & Self-Harm", "Politically Sensitive Topics", "PII",
+         "Copyright Violation", "Non-violent Illegal Acts", "Unethical Acts", "Jailbreak"])}
+    config = CONFIG | {
+        "architectures": ["Qwen3ForGuardModel"], "guard_inner_size": INNER, "max_position_embeddings": 8192,
+        "num_risk_level": 3, "num_category": 8, "num_query_risk_level": 3, "num_query_category": 9,
+        "response_risk_level_map": risks, "query_risk_level_map": risks, "query_category_map": categories,
+        "response_category_map": {k: v for k, v in categories.items() if k != "8"}}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    shutil.copy(tokenizer, folder / "tokenizer.json")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--formats", nargs="*", choices=FORMATS, default=["q8_0", "q4_0"])
+    parser.add_argument("--guard", type=Path, metavar="TOKENIZER", help="also as a Stream guard, with this tokenizer.json")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
 
@@ -257,6 +301,8 @@ def main():
                 file.add(name, bits, values)
     for file in [checkpoint, *files]:
         file.file.close()
+    if options.guard:
+        write_guard(options.folder / "guard", options.folder / "hf", options.guard, random)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ void add_serve(CLI::App& app, int& status) {
   add_limit(*command, "--max-streams", options.service.streams.streams, "Open streams", 0);
   add_limit(*command, "--stream-seconds", arguments->stream_seconds,
             "Life of a stream that nobody uses", 1);
+  command->add_flag_callback(
+      "--no-page", [arguments] { arguments->server.options.service.page = false; },
+      "Do not show the web page at /");
   command->footer(
       "Examples:\n"
       "  qwen3guard serve\n"

@@ -262,11 +262,12 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
 
   void end_stream(Outcome outcome) {
     body_->write(stream_->take());
-    body_->end();
     for (const Verdict& verdict : stream_->verdicts()) add_verdict(verdict);
     leaked_ = stream_->leaked_characters();
     if (leaked_ > 0) service().metrics().count(kLeaked, "", leaked_);
+    // Who has seen the end finds it counted.
     finish(outcome, {});
+    body_->end();
   }
 
   // A plain answer: read whole, then judge.

@@ -52,8 +52,8 @@ class Relay : public std::enable_shared_from_this<Relay> {
     call_->read([self = shared_from_this()](Result<std::string> bytes) {
       if (!bytes.ok()) return self->done_(bytes.error());
       if (bytes->empty()) {
-        self->body_->end();
-        return self->done_({});
+        self->done_({});
+        return self->body_->end();
       }
       self->body_->write(*bytes);
       self->body_->when_below(self->gateway_->options.buffered_bytes, [self] { self->next(); });

@@ -19,5 +19,7 @@ Result<Response> health(Service& service, const Request& request);
 Result<Response> ready(Service& service, const Request& request);
 Result<Response> metrics(Service& service, const Request& request);
 Result<Response> models(Service& service, const Request& request);
+Result<Response> page(Service& service, const Request& request);
+Result<Response> page_asset(Service& service, const Request& request);
 
 }  // namespace qwen3guard::server

@@ -89,11 +89,13 @@ http::response<Body> head_of(const Response& response) {
   return reply;
 }
 
-Reply reply_from(Response response, bool keep_alive) {
+Reply reply_from(Response response, bool keep_alive, bool head) {
   auto reply = head_of<http::string_body>(response);
   reply.body() = std::move(response.body);
   reply.keep_alive(keep_alive);
   reply.prepare_payload();
+  if (head) reply.body().clear();  // the length stays that of what GET gives
+  if (response.status == 304) reply.erase(http::field::content_length);  // it would be 200's
   return reply;
 }
 
@@ -242,9 +244,8 @@ class HttpServer::Io {
   asio::awaitable<bool> respond(Connection& connection, Request request, Wishes wishes) {
     const auto departure = request.departure;
     Response response = co_await answer(std::move(request));
-    if (wishes.head) {
-      response.body.clear();
-      if (response.stream) response.stream->close();
+    if (wishes.head && response.stream) {
+      response.stream->close();
       response.stream = nullptr;
     }
     const bool keep_alive = wishes.more && !draining_;
@@ -254,7 +255,8 @@ class HttpServer::Io {
           co_await write_stream(connection, std::move(response), departure, chunks, keep_alive);
       co_return whole&& chunks&& keep_alive;
     }
-    co_return co_await write(connection, std::move(response), keep_alive) && keep_alive;
+    co_return co_await write(connection, std::move(response), keep_alive, wishes.head) &&
+        keep_alive;
   }
 
   // Notices that the client goes while its answer is being made. What else it sends is kept for the
@@ -336,8 +338,9 @@ class HttpServer::Io {
         asio::use_awaitable, std::move(request));
   }
 
-  asio::awaitable<bool> write(Connection& connection, Response response, bool keep_alive) {
-    const Reply reply = reply_from(std::move(response), keep_alive);
+  asio::awaitable<bool> write(Connection& connection, Response response, bool keep_alive,
+                              bool head = false) {
+    const Reply reply = reply_from(std::move(response), keep_alive, head);
     connection.stream.expires_after(limits_.write);
     error_code error;
     co_await http::async_write(connection.stream, reply, into(error));

@@ -24,6 +24,12 @@ constexpr std::array kRoutes = {
           .handler = close_stream,
           .inference = false},
     Route{.method = "GET", .path = "/v1/models", .handler = models, .inference = false},
+    Route{.method = "GET", .path = "/", .handler = page, .inference = false, .open = true},
+    Route{.method = "GET",
+          .path = "/assets/{id}",
+          .handler = page_asset,
+          .inference = false,
+          .open = true},
     // status_routes(): the last three.
     Route{.method = "GET", .path = "/health", .handler = health, .inference = false, .open = true},
     Route{.method = "GET", .path = "/ready", .handler = ready, .open = true},
@@ -56,11 +62,13 @@ RouteMatch find_route(std::string_view method, std::string_view path,
   RouteMatch match;
   for (const Route& route : table) {
     if (!matches(route.path, path, match.parameter)) continue;
-    if (route.method == method) {
+    // Who asks for the HEAD of an answer gets what GET would give; HttpServer leaves the body out.
+    if (route.method == method || (method == "HEAD" && route.method == "GET")) {
       match.route = &route;
       return match;
     }
     match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(route.method);
+    if (route.method == "GET") match.allowed += ", HEAD";
   }
   return match;
 }

@@ -25,6 +25,7 @@ class Service {
     std::string model = "qwen3guard";  // the name that answers carry
     std::string metrics_prefix = "qwen3guard";
     std::size_t inputs = 256;  // texts in one request
+    bool page = true;          // whether "/" shows the web page
     StreamStore::Limits streams;
     PromptCache::Limits prompts;
     Clock clock = std::chrono::steady_clock::now;
@@ -41,6 +42,7 @@ class Service {
   const std::string& model() const { return options_.model; }
   std::time_t started() const { return started_; }
   std::size_t max_inputs() const { return options_.inputs; }
+  bool serves_page() const { return options_.page; }
   StreamStore& streams() { return streams_; }
   PromptCache& prompts() { return prompts_; }
   Metrics& metrics() { return metrics_; }

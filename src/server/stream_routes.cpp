@@ -1,4 +1,5 @@
 // Streams: an answer is judged while it is being written, over several requests.
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -81,14 +82,16 @@ Result<Tokens> judge(Stream& stream, const Addition& addition) {
   return judged;
 }
 
-// The characters that begin inside the token. Text that came as ids is not known here.
-OrderedJson token_text(const Stream& stream, const JudgedToken& token) {
+// What no earlier token has had: tokens may share a character, and some bytes no token stands for.
+// Text that came as ids is not known here.
+OrderedJson token_text(Stream& stream, const JudgedToken& token) {
   const std::string& text = token.thinking ? stream.thinking : stream.answer;
-  std::size_t begin = token.byte_begin, end = token.byte_end;
-  if (end > text.size()) return nullptr;
-  while (begin < text.size() && bytes::is_continuation(text[begin])) ++begin;
+  std::size_t& shown = token.thinking ? stream.thinking_shown : stream.answer_shown;
+  if (token.byte_end > text.size()) return nullptr;
+  std::size_t end = std::max(shown, token.byte_end);
   while (end < text.size() && bytes::is_continuation(text[end])) ++end;
-  return begin < end ? text.substr(begin, end - begin) : "";
+  const std::size_t begin = std::exchange(shown, end);
+  return text.substr(begin, end - begin);
 }
 
 }  // namespace
@@ -139,6 +142,11 @@ Result<Response> append_to_stream(Service& service, const Request& request) {
   for (const JudgedToken& token : *tokens) {
     OrderedJson entry;
     formats::add_token(service.guard(), token, token_text(*stream, token), entry);
+    // What is Safe has no category: most tokens stay small.
+    entry["categories"] = token.verdict.risk == Risk::kSafe
+                              ? OrderedJson(nullptr)
+                              : formats::categories_json(service.guard(), Target::kResponse,
+                                                         token.verdict.category_probabilities);
     entry["flagged"] = response.flagged && response.flagged->token == token.index;
     answer["tokens"].push_back(std::move(entry));
   }

@@ -20,6 +20,9 @@ struct Stream {
   // What was judged so far.
   std::string thinking;
   std::string answer;
+  // How many bytes of them stand in the text of tokens so far.
+  std::size_t thinking_shown = 0;
+  std::size_t answer_shown = 0;
   /// Whoever returns the stream like this ends it.
   bool ended = false;
 };

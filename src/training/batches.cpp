@@ -82,6 +82,9 @@ View view_of(const Example& example) {
           example.teacher,        {}};
 }
 
+namespace {
+
+/// The label, mixed with the teacher's opinion where there is one.
 float not_safe_target(const View& view, const LossOptions& options) {
   if (!view.label) return *view.teacher;
   const float label = *view.label == Risk::kSafe ? 0.0f : 1.0f;
@@ -89,6 +92,8 @@ float not_safe_target(const View& view, const LossOptions& options) {
   const auto share = static_cast<float>(options.teacher);
   return (1.0f - share) * label + share * *view.teacher;
 }
+
+}  // namespace
 
 RiskTarget risk_target(const View& view, const LossOptions& options) {
   const float not_safe = not_safe_target(view, options);
@@ -98,8 +103,28 @@ RiskTarget risk_target(const View& view, const LossOptions& options) {
 
 namespace {
 
+/// A target under class weights, as costs: what minimises sum_c w_c t_c (-log p_c) is w_c t_c
+/// normalised, and the sum is what the place then counts. Soft and hard targets shift alike.
+struct Weighed {
+  RiskTarget target;
+  float weight = 0;
+};
+
+Weighed weigh(RiskTarget target, const std::vector<double>& class_weights) {
+  Weighed result{target, 0};
+  for (std::size_t c = 0; c < target.size(); ++c) {
+    result.target[c] *= static_cast<float>(class_weights[c]);
+    result.weight += result.target[c];
+  }
+  // Weights of zero leave nothing to learn.
+  if (result.weight > 0)
+    for (float& share : result.target) share /= result.weight;
+  return result;
+}
+
 /// Every token of a prompt before the one where its verdict is read.
-void add_prefixes(const View& view, std::int64_t first, float weight, Batch& batch) {
+void add_prefixes(const View& view, std::int64_t first, const std::vector<double>& class_weights,
+                  Batch& batch) {
   const auto& opinions = view.prefix_teacher;
   const std::size_t end = std::min(opinions.size(), view.first_judged);
   const auto count =
@@ -108,11 +133,9 @@ void add_prefixes(const View& view, std::int64_t first, float weight, Batch& bat
   for (std::size_t i = 0; i < end; ++i) {
     const float p = opinions[i];
     if (p == kNoOpinion) continue;
-    batch.prefixes.push_back({first + static_cast<std::int64_t>(i),
-                              {1.0f - p, p, 0.0f},
-                              -1,
-                              weight / static_cast<float>(count),
-                              0});
+    const Weighed here = weigh({1.0f - p, p, 0.0f}, class_weights);
+    batch.prefixes.push_back({first + static_cast<std::int64_t>(i), here.target, -1,
+                              here.weight / static_cast<float>(count), 0});
   }
 }
 
@@ -141,29 +164,24 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     if (!view.label && !view.teacher) continue;
     const bool prompt = view.target == Target::kPrompt;
     const bool safe = view.label.value_or(Risk::kSafe) == Risk::kSafe;
-    const float not_safe = not_safe_target(view, options);
     const RiskTarget target = risk_target(view, options);
     const bool own = !prompt && !options.response_class_weights.empty();
     const auto& class_weights = own ? options.response_class_weights : options.class_weights;
-    const auto weight_of = [&](Risk one) {
-      return static_cast<float>(class_weights[static_cast<std::size_t>(one)]);
-    };
-    const float class_weight = view.label ? weight_of(*view.label)
-                                          : (1.0f - not_safe) * weight_of(Risk::kSafe) +
-                                                not_safe * weight_of(Risk::kUnsafe);
+    const Weighed whole = weigh(target, class_weights);
     const auto at = static_cast<std::int64_t>(r * batch.length);
     const std::size_t categories = prompt ? kQueryCategoryCount : kResponseCategoryCount;
     const bool known =
         !safe && view.category && static_cast<std::size_t>(*view.category) < categories;
     const std::int64_t category = known ? static_cast<std::int64_t>(*view.category) : -1;
     if (prompt) {
-      batch.queries.push_back(
-          {at + static_cast<std::int64_t>(view.first_judged), target, category, class_weight, 0});
-      if (options.prefix > 0) add_prefixes(view, at, class_weight, batch);
+      batch.queries.push_back({at + static_cast<std::int64_t>(view.first_judged), whole.target,
+                               category, whole.weight, 0});
+      if (options.prefix > 0) add_prefixes(view, at, class_weights, batch);
       continue;
     }
     const auto sequence = static_cast<std::int64_t>(batch.response_flagged.size());
-    batch.response_flagged.push_back(not_safe);
+    batch.response_flagged.push_back(1.0f - whole.target[static_cast<std::size_t>(Risk::kSafe)]);
+    batch.response_weights.push_back(whole.weight);
     const std::size_t count = view.ids.size() - view.first_judged;
     LossOptions rule = options;
     // Marked spans are exact: no rule has to guess.
@@ -175,8 +193,10 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
       RiskTarget here = options.teacher_by_token ? risk_target(up_to(view, i), options) : target;
       for (float& share : here) share *= certainty;
       here[static_cast<std::size_t>(Risk::kSafe)] += 1.0f - certainty;
-      batch.responses.push_back({at + static_cast<std::int64_t>(view.first_judged + i), here,
-                                 before ? -1 : category, weights[i] * class_weight, sequence});
+      const Weighed weighed = weigh(here, class_weights);
+      batch.responses.push_back({at + static_cast<std::int64_t>(view.first_judged + i),
+                                 weighed.target, before ? -1 : category,
+                                 weights[i] * weighed.weight, sequence});
     }
   }
   return batch;
@@ -311,6 +331,15 @@ std::optional<Conversation> BatchStream::spliced(const Example& example, Random&
   return std::nullopt;
 }
 
+std::optional<Conversation> BatchStream::asked_otherwise(const Example& example,
+                                                         Random& random) const {
+  if (example.target != Target::kResponse || example.messages.size() != 2) return std::nullopt;
+  const auto& members = groups_[pick_group(random)].members;
+  const Example& other = (*examples_)[members[random.below(members.size())]];
+  if (other.messages.front().role != Role::kUser) return std::nullopt;
+  return Conversation{other.messages.front(), example.messages.back()};
+}
+
 Result<View> BatchStream::view(const Example& example, Random& random) const {
   const Augmentation& augmentation = recipe_.augmentation;
   View view = view_of(example);
@@ -324,8 +353,10 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
                    as_prompt_[example.source] && messages.size() >= 2 &&
                    messages[messages.size() - 2].role == Role::kUser;
   const bool splice = random.uniform() < augmentation.splice && teacher_ && !respond && !ask;
+  const bool exchange = random.uniform() < augmentation.other_question && teacher_ && !ask;
   std::optional<Conversation> mixed;
   if (splice) mixed = spliced(example, random);
+  if (exchange && !mixed) mixed = asked_otherwise(example, random);
   const bool by_token = teacher_ && (recipe_.loss.prefix > 0 || recipe_.loss.teacher_by_token);
   if (to_lower || respond || ask || mixed || by_token) {
     Conversation changed = mixed     ? std::move(*mixed)

@@ -42,8 +42,10 @@ struct Batch {
   /// Beginnings of prompts, with the teacher's opinion of them (LossOptions::prefix); the weights
   /// of a prompt's sum to its class weight.
   std::vector<Judged> prefixes;
-  /// Target for not-Safe of each response: 0 or 1, between them with a teacher.
+  /// Target for not-Safe of each response, 0 or 1 and between them with a teacher, and what the
+  /// response counts; class weights are in both.
   std::vector<float> response_flagged;
+  std::vector<float> response_weights;
   std::size_t tokens() const;
 };
 
@@ -76,11 +78,8 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
 /// (rule soft_ramp; 1 for the others).
 float label_certainty(std::size_t index, const LossOptions& options);
 
-/// Target for not-Safe: the label, mixed with the teacher's opinion where there is one.
-/// REQUIRES: a label or a teacher.
-float not_safe_target(const View& view, const LossOptions& options);
-
-/// The same by class: not-Safe is Controversial where the label says so, else Unsafe.
+/// The label, mixed with the teacher's opinion of not-Safe where there is one: Controversial where
+/// the label says so, else Unsafe. REQUIRES: a label or a teacher.
 RiskTarget risk_target(const View& view, const LossOptions& options);
 
 /// Lengths are padded up to 16, 24, 32, 48, 64, 96 …: a few shapes that come again and again let
@@ -137,6 +136,8 @@ class BatchStream {
   /// By the groups' weights.
   std::size_t pick_group(Random& random) const;
   std::optional<Conversation> spliced(const Example& example, Random& random) const;
+  /// A response under the question of another row; none for what is no single exchange.
+  std::optional<Conversation> asked_otherwise(const Example& example, Random& random) const;
   std::uint32_t draw(Random& random, std::vector<std::uint64_t>& drawn);
   Result<View> view(const Example& example, Random& random) const;
   /// The teacher's opinion of `text` up to each token of `sequence`, which may show the same

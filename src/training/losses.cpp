@@ -80,10 +80,14 @@ Tensor pooled_loss(const Tensor& risk_logits, const Batch& batch, double smoothi
   const Tensor p = padded.index_select(0, place.reshape({-1})).reshape({rows, longest});
   const Tensor pairs = at::minimum(p.narrow(1, 1, longest - 1), p.narrow(1, 0, longest - 1));
   const Tensor pooled = std::get<0>(pairs.max(1)).clamp(1e-4, 1.0 - 1e-4);
-  Tensor target = at::empty({rows}, at::kFloat);
-  std::copy(batch.response_flagged.begin(), batch.response_flagged.end(), target.data_ptr<float>());
-  target = target * (1.0 - smoothing) + smoothing / 2;
-  return -(target * pooled.log() + (1.0 - target) * (1.0 - pooled).log()).sum();
+  const auto to_tensor = [&](const std::vector<float>& values) {
+    Tensor result = at::empty({rows}, at::kFloat);
+    std::ranges::copy(values, result.data_ptr<float>());
+    return result;
+  };
+  const Tensor target = to_tensor(batch.response_flagged) * (1.0 - smoothing) + smoothing / 2;
+  const Tensor loss = target * pooled.log() + (1.0 - target) * (1.0 - pooled).log();
+  return -(loss * to_tensor(batch.response_weights)).sum();
 }
 
 Tensor language_model_loss(const Network& network, const Tensor& hidden, const Batch& batch) {

@@ -119,6 +119,7 @@ Status read_augmentation(const json& object, Augmentation& a) {
       .share("replace_tokens", a.replace_tokens)
       .share("random_crop", a.random_crop)
       .share("splice", a.splice)
+      .share("other_question", a.other_question)
       .share("as_response", a.as_response)
       .read("as_response_sources", a.as_response_sources)
       .share("as_prompt", a.as_prompt)

@@ -72,6 +72,10 @@ struct Augmentation {
   /// row's, judged by the teacher alone (LossOptions::teacher): words are met in more company than
   /// the sets have.
   double splice = 0;
+  /// Share of single exchanges whose question is taken from another row, judged by the teacher
+  /// alone: answers are met under more questions, and questions under more answers, than the sets
+  /// have.
+  double other_question = 0;
   /// Share of prompts of `as_response_sources` shown as the answer to a neutral question: posts
   /// with labels teach the response heads, of which labelled examples are scarce.
   double as_response = 0;
@@ -92,7 +96,8 @@ struct LossOptions {
   double pooled = 0;
   double category_weight = 0.2;
   double label_smoothing = 0.02;
-  /// Class weights: Safe, Unsafe, Controversial.
+  /// Class weights: Safe, Unsafe, Controversial. Costs: twice the weight moves the log-odds that
+  /// are learned by log 2, of labels and teacher's opinions alike.
   std::vector<double> class_weights = {1.0, 1.0, 0.5};
   /// The same for responses; empty: equal.
   std::vector<double> response_class_weights;

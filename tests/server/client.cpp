@@ -105,14 +105,16 @@ std::string Client::receive_chunk() {
   return chunk;
 }
 
-Answer Client::receive() {
+Answer Client::receive(bool head_only) {
   Answer answer = receive_head();
   if (answer.headers.count("transfer-encoding") != 0) {
     for (std::string chunk; !(chunk = receive_chunk()).empty();) answer.body += chunk;
     answer.complete = !broken_;
     return answer;
   }
-  const std::size_t size = std::stoul("0" + answer.headers["content-length"]);
+  const auto length = answer.headers.find("content-length");
+  const bool bodiless = head_only || length == answer.headers.end();
+  const std::size_t size = bodiless ? 0 : std::stoul(length->second);
   while (read_.size() < size && more()) {
   }
   answer.complete = read_.size() >= size;
@@ -133,7 +135,7 @@ bool Client::ended() { return read_.empty() && !more(); }
 Answer Client::ask(const std::string& method, const std::string& path, const std::string& body,
                    const Headers& headers) {
   send(request_bytes(method, path, body, headers));
-  return receive();
+  return receive(method == "HEAD");
 }
 
 Answer Client::post(const std::string& path, const nlohmann::json& body, const Headers& headers) {

@@ -35,8 +35,8 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   void send(std::string_view bytes);
-  /// Reads one answer; gives up after 20 seconds.
-  Answer receive();
+  /// Reads one answer, which has no body if it answers HEAD; gives up after 20 seconds.
+  Answer receive(bool head_only = false);
   /// The same in parts: the head, then the body's chunks as they come. Nothing at the body's end;
   /// `broken` tells whether it came too early.
   Answer receive_head();

@@ -16,7 +16,8 @@ using nlohmann::json;
 
 const json kOpening = {
     {"messages", {{{"role", "user"}, {"content", "How do I whittle a spoon?"}}}}};
-const std::string kText = "First, find a dry branch. 你好，世界！ <|im_end|> Then carve.";
+const std::string kText =
+    "First, find a dry branch. 你好，世界！ <|im_end|> Naïve 😀 مر, e\u0301 carves.\n";
 
 std::string open(Client& client, const Headers& headers = {}) {
   const Answer answer = client.post("/v1/streams", kOpening, headers);
@@ -49,6 +50,7 @@ TEST(Streams, AnyChunksGiveTheVerdictOfTheWhole) {
       last = answer.json();
       for (const json& token : last["tokens"]) {
         EXPECT_EQ(token["token"], tokens++);
+        EXPECT_EQ(token["categories"].is_null(), token["risk"] == "Safe");
         text += token["text"].get<std::string>();
       }
     };

@@ -149,10 +149,15 @@ TEST(Batch, ATeacherSoftensLabelsAndJudgesRowsWithoutOne) {
   EXPECT_NEAR(taught.queries[0].target[1], 0.2f, 1e-6f);
   EXPECT_NEAR(taught.queries[1].target[1], 0.7f, 1e-6f);
   ASSERT_EQ(taught.response_flagged.size(), 1u);
-  EXPECT_NEAR(taught.response_flagged[0], 0.75f, 1e-6f);
+  // Class weights are costs: the odds of 0.75 to 0.25 fall by 3, and the row counts their mean.
+  EXPECT_NEAR(taught.response_flagged[0], 0.5f, 1e-6f);
+  EXPECT_NEAR(taught.response_weights[0], 0.25f * 3 + 0.75f * 1, 1e-5f);
   float weight = 0;
-  for (const auto& judged : taught.responses) weight += judged.weight;
-  EXPECT_NEAR(weight, 0.25f * 3 + 0.75f * 1, 1e-5f);  // between the classes, as its target is
+  for (const auto& judged : taught.responses) {
+    weight += judged.weight;
+    EXPECT_NEAR(judged.target[1], 0.5f, 1e-6f);
+  }
+  EXPECT_NEAR(weight, 0.25f * 3 + 0.75f * 1, 1e-5f);
 }
 
 TEST(Batch, LongTextsAreCutWithTheirEndKept) {
@@ -246,6 +251,36 @@ TEST(BatchStream, SplicedTextsHaveTheTeachersOpinionOnly) {
   ASSERT_TRUE(batch.ok());
   for (const auto& judged : batch->queries)
     EXPECT_TRUE(judged.target[1] == 0 || judged.target[1] == 1);
+}
+
+TEST(BatchStream, AnswersUnderAnotherQuestionHaveTheTeachersOpinionOnly) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  std::set<std::pair<std::string, std::string>> known;
+  for (const auto& e : set.train)
+    if (e.target == Target::kResponse)
+      known.emplace(e.messages.front().content, e.messages.back().content);
+  Recipe recipe = tiny_recipe();
+  recipe.augmentation = {};
+  recipe.augmentation.lower = recipe.augmentation.replace_tokens = 0;
+  recipe.augmentation.other_question = 1;
+  std::size_t fresh = 0;
+  auto stream =
+      BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3,
+                        [&](const Conversation& messages, auto ends, auto) {
+                          EXPECT_EQ(messages.size(), 2u);
+                          fresh += !known.contains({messages[0].content, messages[1].content});
+                          return std::vector<float>(ends.size(), 0.75f);
+                        });
+  ASSERT_TRUE(stream.ok());
+  for (int i = 0; i < 20; ++i) {
+    const auto batch = stream->next();
+    ASSERT_TRUE(batch.ok());
+    for (const float target : batch->response_flagged) EXPECT_EQ(target, 0.75f);
+    for (const auto& judged : batch->queries)
+      EXPECT_TRUE(judged.target[1] == 0 || judged.target[1] == 1);
+  }
+  EXPECT_GT(fresh, 0u);
 }
 
 // The teacher of this test says how many bytes it was shown.
