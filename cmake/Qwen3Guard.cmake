@@ -28,7 +28,7 @@ endif()
 set(QG_COLD_OPTIONS $<$<CONFIG:Release>:-O1>)
 function(qg_compile_cold target)
   target_compile_options(${target} PRIVATE ${QG_COLD_OPTIONS})
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 5)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
 endfunction()
 
 # qg_add_library(tokens SOURCES a.cpp … DEPENDS base bytes …): one library a folder, target qg_<folder>.
@@ -41,6 +41,19 @@ function(qg_add_library name)
   endif()
   list(TRANSFORM ARG_DEPENDS PREPEND qg_)
   target_link_libraries(qg_${name} PUBLIC qg_flags ${ARG_DEPENDS} ${ARG_LINK})
+endfunction()
+
+# qg_uses_boost(http_server.cpp): a source file of this folder that includes Boost.Asio.
+function(qg_uses_boost file)
+  set_source_files_properties(${file} PROPERTIES
+    COMPILE_OPTIONS "-Wno-conversion" SKIP_UNITY_BUILD_INCLUSION ON)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # A false one, from Asio's allocation of coroutines.
+    set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -Wno-mismatched-new-delete)
+  elseif(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 17)
+    # clang 14 has C++20's coroutines and does not say so to the standard library.
+    set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -D__cpp_impl_coroutine=201902L)
+  endif()
 endfunction()
 
 # qg_add_test(tokens SOURCES a_test.cpp … DEPENDS tokens …): one GoogleTest program a folder, listed by

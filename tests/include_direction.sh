@@ -25,10 +25,11 @@ engine: tokens heads policy verdict
 intervention: engine
 formats: engine
 server: formats engine policy
+gateway: server
 dataset: tokens verdict
 training: dataset bytes verdict
 evaluation: dataset engine policy
-apps: formats server intervention dataset training evaluation
+apps: formats gateway intervention dataset training evaluation
 '
 # Public header of include/qwen3guard/, then its folder: whoever may include the folder may include the
 # header. "any": data and errors that everybody may name.

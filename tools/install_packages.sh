@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build ccache nlohmann-json3-dev libsimdjson-dev libcli11-dev zlib1g-dev
-  libboost1.81-dev)
+  libboost1.81-dev libssl-dev)
 tests=(libgtest-dev libgmock-dev python3)
 fuzz=(clang-14 libclang-rt-14-dev llvm-14)
 format=(clang-format-14 clang-tidy-14)

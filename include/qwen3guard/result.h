@@ -25,6 +25,7 @@ enum class ErrorCode {
   kNonFinite,            // NaN or infinity where a number was needed
   kOverloaded,           // a limit on work in progress is reached; trying later may help
   kInvalidState,         // a session used after its end, a roll-back past its start
+  kTimeout,              // somebody else did not answer in time
 };
 
 /// Stable snake_case name of `code`, as written to JSON.

@@ -14,5 +14,6 @@ void add_inspect(CLI::App& app, int& status);
 void add_evaluate(CLI::App& app, int& status);
 void add_quantize(CLI::App& app, int& status);
 void add_serve(CLI::App& app, int& status);
+void add_gateway(CLI::App& app, int& status);
 
 }  // namespace qwen3guard::apps

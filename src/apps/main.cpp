@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
       "  qwen3guard inspect DIR\n"
       "  qwen3guard quantize DIR FILE.gguf --bits 8\n"
       "  qwen3guard serve --listen 127.0.0.1:8080\n"
+      "  qwen3guard gateway --upstream http://127.0.0.1:8000\n"
       "`qwen3guard SUBCOMMAND --help` has the options. Exit status: 0 done, 1 some conversations "
       "could not\n"
       "be judged or answered (inspect: problems found), 2 could not run.");
@@ -38,6 +39,7 @@ int main(int argc, char** argv) {
   apps::add_evaluate(app, status);
   apps::add_quantize(app, status);
   apps::add_serve(app, status);
+  apps::add_gateway(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

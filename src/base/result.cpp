@@ -30,6 +30,8 @@ std::string_view error_code_name(ErrorCode code) {
       return "overloaded";
     case ErrorCode::kInvalidState:
       return "invalid_state";
+    case ErrorCode::kTimeout:
+      return "timeout";
   }
   return "internal";
 }

@@ -23,6 +23,8 @@ int status_of(ErrorCode code) {
       return 413;
     case ErrorCode::kOverloaded:
       return 503;
+    case ErrorCode::kTimeout:
+      return 504;
     case ErrorCode::kIo:
     case ErrorCode::kCorruptFile:
     case ErrorCode::kUnparseableVerdict:

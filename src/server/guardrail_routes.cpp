@@ -14,16 +14,7 @@ namespace {
 
 using formats::OrderedJson;
 
-// The strictest of several verdicts, told in one sentence without quoting anything.
-std::string reason_of(const Service& service, const Verdict& verdict) {
-  std::string reason = "the " + std::string(target_name(verdict.target)) + " is " +
-                       std::string(risk_name(verdict.risk));
-  if (verdict.category) {
-    reason += ": " + service.guard().category_label(verdict.target, *verdict.category);
-  }
-  return reason + " (policy " + service.policy().name() + ")";
-}
-
+// The strictest of several verdicts.
 const Verdict& strictest(const std::vector<Verdict>& verdicts) {
   return *std::max_element(
       verdicts.begin(), verdicts.end(),
@@ -105,7 +96,7 @@ std::vector<Conversation> response_to_judge(const LiteLlmCheck& check, const Con
 
 Response webhook_answer(const Service& service, const std::vector<Verdict>& verdicts) {
   const Verdict& worst = strictest(verdicts);
-  const std::string reason = reason_of(service, worst);
+  const std::string reason = service.reason(worst);
   OrderedJson action = {{"reason", reason}};
   if (worst.decision == Decision::kBlock) {
     action = {{"body", "Blocked: " + reason}, {"status_code", 403}, {"reason", reason}};
@@ -149,7 +140,7 @@ Result<Response> litellm_guardrail(Service& service, const Request& request) {
   const bool blocked = worst.decision == Decision::kBlock;
   OrderedJson answer = {
       {"action", blocked ? "BLOCKED" : "NONE"},
-      {"blocked_reason", blocked ? OrderedJson(reason_of(service, worst)) : OrderedJson(nullptr)}};
+      {"blocked_reason", blocked ? OrderedJson(service.reason(worst)) : OrderedJson(nullptr)}};
   answer["qwen3guard"] = OrderedJson::array();
   for (const Verdict& verdict : verdicts) {
     answer["qwen3guard"].push_back(service.verdict_json(verdict));

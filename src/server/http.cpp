@@ -4,15 +4,17 @@
 
 namespace qwen3guard::server {
 
-std::string_view Request::header(std::string_view name) const {
+bool same_name(std::string_view a, std::string_view b) {
   const auto lower = [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char left, char right) { return lower(left) == lower(right); });
+}
+
+std::string_view find_header(const std::vector<Header>& headers, std::string_view name) {
   for (const Header& header : headers) {
-    if (std::equal(name.begin(), name.end(), header.name.begin(), header.name.end(),
-                   [&](char a, char b) { return lower(a) == lower(b); })) {
-      return header.value;
-    }
+    if (same_name(header.name, name)) return header.value;
   }
   return {};
 }

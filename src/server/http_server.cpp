@@ -5,14 +5,17 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/chunk_encode.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -67,8 +70,8 @@ Request request_from(Parser& parser) {
   auto message = parser.release();
   Request request;
   request.method = std::string(message.method_string());
-  const std::string target(message.target());
-  request.path = target.substr(0, target.find_first_of("?#"));
+  request.target = std::string(message.target());
+  request.path = request.target.substr(0, request.target.find_first_of("?#"));
   for (const auto& field : message) {
     request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
   }
@@ -76,10 +79,18 @@ Request request_from(Parser& parser) {
   return request;
 }
 
+template <typename Body>
+http::response<Body> head_of(const Response& response) {
+  http::response<Body> reply(static_cast<http::status>(response.status), 11);
+  for (const Header& header : response.headers) reply.insert(header.name, header.value);
+  if (!response.content_type.empty()) {
+    reply.set(http::field::content_type, response.content_type);
+  }
+  return reply;
+}
+
 Reply reply_from(Response response, bool keep_alive, bool head) {
-  Reply reply(static_cast<http::status>(response.status), 11);
-  reply.set(http::field::content_type, response.content_type);
-  for (const Header& header : response.headers) reply.set(header.name, header.value);
+  auto reply = head_of<http::string_body>(response);
   reply.body() = std::move(response.body);
   reply.keep_alive(keep_alive);
   reply.prepare_payload();
@@ -211,11 +222,104 @@ class HttpServer::Io {
       co_await refuse_bytes(connection, error);
       co_return false;
     }
-    const bool wants_more = parser.get().keep_alive();
-    const bool head = parser.get().method() == http::verb::head;
-    Response response = co_await answer(request_from(parser));
-    const bool keep_alive = wants_more && !draining_;
-    co_return co_await write(connection, std::move(response), keep_alive, head) && keep_alive;
+    const Wishes wishes{.more = parser.get().keep_alive(),
+                        .head = parser.get().method() == http::verb::head,
+                        .chunks = parser.get().version() >= 11};
+    Request request = request_from(parser);
+    const auto departure = request.departure = std::make_shared<Departure>();
+    using namespace asio::experimental::awaitable_operators;
+    const auto done =
+        co_await (respond(connection, std::move(request), wishes) || watch(connection, *departure));
+    co_return done.index() == 0 && std::get<0>(done);
+  }
+
+  // What a client can take.
+  struct Wishes {
+    bool more = false;    // another answer after this one
+    bool head = false;    // no body
+    bool chunks = false;  // a body whose length is not known
+  };
+
+  // Whether another request may follow.
+  asio::awaitable<bool> respond(Connection& connection, Request request, Wishes wishes) {
+    const auto departure = request.departure;
+    Response response = co_await answer(std::move(request));
+    if (wishes.head && response.stream) {
+      response.stream->close();
+      response.stream = nullptr;
+    }
+    const bool keep_alive = wishes.more && !draining_;
+    if (response.stream) {
+      const bool chunks = wishes.chunks;
+      const bool whole =
+          co_await write_stream(connection, std::move(response), departure, chunks, keep_alive);
+      co_return whole&& chunks&& keep_alive;
+    }
+    co_return co_await write(connection, std::move(response), keep_alive, wishes.head) &&
+        keep_alive;
+  }
+
+  // Notices that the client goes while its answer is being made. What else it sends is kept for the
+  // next request. Never returns by itself.
+  asio::awaitable<void> watch(Connection& connection, Departure& departure) {
+    error_code error;
+    while (!error && connection.buffer.size() < limits_.header_bytes) {
+      const auto space = connection.buffer.prepare(4096);
+      connection.buffer.commit(
+          co_await connection.stream.socket().async_read_some(space, into(error)));
+    }
+    if (error && error != asio::error::operation_aborted) departure.happen();
+    asio::steady_timer never(context_, asio::steady_timer::time_point::max());
+    co_await never.async_wait(into(error));
+  }
+
+  // Whether the client got all of it.
+  asio::awaitable<bool> write_stream(Connection& connection, Response response,
+                                     std::shared_ptr<Departure> departure, bool chunks,
+                                     bool keep_alive) {
+    struct Closing {
+      BodyStream& body;
+      ~Closing() { body.close(); }
+    };
+    const auto body = std::move(response.stream);
+    const Closing closing{*body};
+    const auto changed =
+        std::make_shared<asio::steady_timer>(context_, asio::steady_timer::time_point::max());
+    body->on_change([this, changed] { asio::post(context_, [changed] { changed->cancel(); }); });
+
+    auto head = head_of<http::empty_body>(response);
+    head.chunked(chunks);
+    head.keep_alive(chunks && keep_alive);
+    http::response_serializer<http::empty_body> serializer(head);
+    error_code error;
+    connection.stream.expires_after(limits_.write);
+    co_await http::async_write_header(connection.stream, serializer, into(error));
+    BodyStream::Part part{std::move(response.body)};
+    while (!error) {
+      if (!part.bytes.empty()) {
+        connection.stream.expires_after(limits_.write);
+        const asio::const_buffer bytes = asio::buffer(part.bytes);
+        if (chunks) {
+          co_await asio::async_write(connection.stream, http::make_chunk(bytes), into(error));
+        } else {
+          co_await asio::async_write(connection.stream, bytes, into(error));
+        }
+      }
+      if (error || part.state == BodyStream::State::kAborted) break;
+      if (part.state == BodyStream::State::kEnded) {
+        if (chunks) {
+          co_await asio::async_write(connection.stream, http::make_chunk_last(), into(error));
+        }
+        co_return !error;
+      }
+      part = body->take();
+      if (part.bytes.empty() && part.state == BodyStream::State::kOpen) {
+        error_code ignored;
+        co_await changed->async_wait(into(ignored));
+      }
+    }
+    departure->happen();  // also when it reads too slowly, or its answer breaks off
+    co_return false;
   }
 
   // Hands the request over and waits; other connections are served meanwhile.

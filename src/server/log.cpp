@@ -72,6 +72,13 @@ void Log::event(std::string_view name, std::string_view message) {
   write(line);
 }
 
+void Log::report(std::string_view name, const OrderedJson& attributes) {
+  if (!sink_) return;
+  OrderedJson line = entry("info", name);
+  line.update(attributes);
+  write(line);
+}
+
 void Log::write(const OrderedJson& line) {
   const std::string text = formats::to_line(line) + "\n";
   const std::lock_guard lock(mutex_);

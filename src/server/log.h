@@ -24,6 +24,8 @@ class Log {
   /// A request that never became one.
   void refused(int status, std::string_view code, std::string_view message);
   void event(std::string_view name, std::string_view message);
+  /// The same with more attributes, in place of a message.
+  void report(std::string_view name, const nlohmann::ordered_json& attributes);
 
  private:
   void write(const nlohmann::ordered_json& line);

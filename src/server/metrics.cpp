@@ -82,6 +82,11 @@ void Metrics::prompt_lookup(bool found) {
   ++prompt_lookups_[label("found", found ? "true" : "false")];
 }
 
+void Metrics::count(const Counter& counter, std::string_view value, std::uint64_t amount) {
+  const std::lock_guard lock(mutex_);
+  others_[&counter][counter.label == nullptr ? "" : label(counter.label, value)] += amount;
+}
+
 std::string Metrics::render(const std::vector<Gauge>& gauges) const {
   const std::lock_guard lock(mutex_);
   Page page(prefix_);
@@ -91,6 +96,9 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) const {
   page.counter("judged_tokens_total", "Tokens read for those verdicts.", {{"", tokens_}});
   page.counter("prompt_lookups_total",
                "Response checks that looked for their prompt by its call id.", prompt_lookups_);
+  for (const auto& [counter, counts] : others_) {
+    page.counter(counter->name, counter->help, counts);
+  }
   page.family("request_seconds", "histogram", "From the last byte of a request to its answer.");
   for (const auto& [labels, histogram] : seconds_) {
     std::uint64_t count = 0;

@@ -31,6 +31,15 @@ class Metrics {
   void error(std::string_view code);
   void prompt_lookup(bool found);
 
+  /// A counter of whoever extends the server.
+  struct Counter {
+    const char* name;
+    const char* help;
+    const char* label;  // none: nullptr
+  };
+  /// REQUIRES: `counter` lives for ever.
+  void count(const Counter& counter, std::string_view value, std::uint64_t amount = 1);
+
   std::string render(const std::vector<Gauge>& gauges) const;
 
  private:
@@ -46,6 +55,7 @@ class Metrics {
   Counts verdicts_;
   Counts errors_;
   Counts prompt_lookups_;
+  std::map<const Counter*, Counts> others_;
   std::uint64_t tokens_ = 0;
   std::map<std::string, Histogram> seconds_;
 };

@@ -42,7 +42,8 @@ Result<const PageFile*> find_file(const Service& service, std::string_view name)
 
 Response file_response(const PageFile& file, const Request& request, const char* caching) {
   const std::string tag = "\"" + std::string(file.digest.substr(0, 32)) + "\"";
-  Response response{.content_type = std::string(content_type(file.name)),
+  Response response{.body = {},
+                    .content_type = std::string(content_type(file.name)),
                     .headers = {{"ETag", tag},
                                 {"Cache-Control", caching},
                                 {"Content-Security-Policy", kContentSecurityPolicy},

@@ -24,15 +24,16 @@ constexpr std::array kRoutes = {
           .handler = close_stream,
           .inference = false},
     Route{.method = "GET", .path = "/v1/models", .handler = models, .inference = false},
-    Route{.method = "GET", .path = "/health", .handler = health, .inference = false, .open = true},
-    Route{.method = "GET", .path = "/ready", .handler = ready, .open = true},
-    Route{.method = "GET", .path = "/metrics", .handler = metrics, .inference = false},
     Route{.method = "GET", .path = "/", .handler = page, .inference = false, .open = true},
     Route{.method = "GET",
           .path = "/assets/{id}",
           .handler = page_asset,
           .inference = false,
           .open = true},
+    // status_routes(): the last three.
+    Route{.method = "GET", .path = "/health", .handler = health, .inference = false, .open = true},
+    Route{.method = "GET", .path = "/ready", .handler = ready, .open = true},
+    Route{.method = "GET", .path = "/metrics", .handler = metrics, .inference = false},
 };
 
 constexpr std::string_view kParameter = "{id}";
@@ -54,10 +55,12 @@ bool matches(std::string_view pattern, std::string_view path, std::string& param
 }  // namespace
 
 std::span<const Route> routes() { return kRoutes; }
+std::span<const Route> status_routes() { return routes().last(3); }
 
-RouteMatch find_route(std::string_view method, std::string_view path) {
+RouteMatch find_route(std::string_view method, std::string_view path,
+                      std::span<const Route> table) {
   RouteMatch match;
-  for (const Route& route : kRoutes) {
+  for (const Route& route : table) {
     if (!matches(route.path, path, match.parameter)) continue;
     // Who asks for the HEAD of an answer gets what GET would give; HttpServer leaves the body out.
     if (route.method == method || (method == "HEAD" && route.method == "GET")) {

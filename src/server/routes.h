@@ -22,13 +22,16 @@ struct Route {
 
 /// All of them, as docs/server.md lists them.
 std::span<const Route> routes();
+/// Those for whoever runs the process: health, readiness, metrics.
+std::span<const Route> status_routes();
 
 struct RouteMatch {
   const Route* route = nullptr;  // none: see `allowed`
   std::string parameter;         // what stood in the place of {id}
   std::string allowed;           // methods that this path has, as for "Allow"; empty: no such path
 };
-RouteMatch find_route(std::string_view method, std::string_view path);
+RouteMatch find_route(std::string_view method, std::string_view path,
+                      std::span<const Route> table = routes());
 
 /// Runs the handler. What goes wrong, exhausted memory included, becomes an error answer and is
 /// counted: there is no way from here to a verdict that nobody reached.

@@ -16,12 +16,19 @@ class Server::Front final : public Application {
   Front(Guard guard, Policy policy, ServerOptions options)
       : keys_(std::move(options.keys)),
         log_(std::move(options.log), options.log_content),
-        service_(std::move(guard), std::move(policy), with_gauges(std::move(options.service))) {}
+        service_(std::move(guard), std::move(policy), with_gauges(std::move(options.service))),
+        routes_(options.routes) {}
+  ~Front() override {
+    if (fallback_) fallback_->stop();
+  }
 
   Status listen(const ServerOptions& options) {
     QG_TRY(http_, HttpServer::listen(options.listen, options.http, *this));
     // Jobs hold answers that the HTTP server waits for: workers end before it does.
     workers_ = std::make_unique<WorkerPool>(options.workers, options.queue);
+    if (options.fallback) {
+      QG_TRY(fallback_, options.fallback({service_, *workers_, log_}));
+    }
     return {};
   }
 
@@ -31,13 +38,16 @@ class Server::Front final : public Application {
     exchange->request = std::move(request);
     exchange->request.id = request_id(exchange->request.header("x-request-id"));
 
-    RouteMatch match = find_route(exchange->request.method, exchange->request.path);
+    RouteMatch match = find_route(exchange->request.method, exchange->request.path, routes_);
+    const bool falls_back = match.route == nullptr && match.allowed.empty() && fallback_ != nullptr;
     if (match.route != nullptr) exchange->route = match.route->path;
+    if (falls_back) exchange->route = fallback_->route(exchange->request);
     const bool open = match.route != nullptr && match.route->open;
     auto client = keys_.client(exchange->request);
     if (!client && !open) return finish(*exchange, unauthorized());
-    if (match.route == nullptr) return finish(*exchange, no_route(match));
     exchange->request.client = std::move(client).value_or("");
+    if (falls_back) return fall_back(exchange);
+    if (match.route == nullptr) return finish(*exchange, no_route(match));
     exchange->request.parameter = std::move(match.parameter);
 
     const Route& route = *match.route;
@@ -66,6 +76,12 @@ class Server::Front final : public Application {
     log_.event("stopped", "no connection is left, or the time for draining is over");
   }
 
+  void set_policy(Result<Policy> policy) {
+    if (!policy.ok()) return log_.event("policy_kept", policy.error().message);
+    log_.event("policy_loaded", policy->name());
+    service_.set_policy(std::move(policy).value());
+  }
+
   void drain() {
     service_.start_draining();
     log_.event("draining", "finishing what is under way");
@@ -80,12 +96,21 @@ class Server::Front final : public Application {
     std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   };
 
+  void fall_back(const std::shared_ptr<Exchange>& exchange) {
+    fallback_->handle(exchange->request, [this, exchange](Response response) {
+      finish(*exchange, std::move(response));
+    });
+  }
+
   Service::Options with_gauges(Service::Options options) {
     options.gauges = [this] {
-      return std::vector<Metrics::Gauge>{
+      auto gauges = fallback_ ? fallback_->gauges() : std::vector<Metrics::Gauge>();
+      const std::initializer_list<Metrics::Gauge> own = {
           {"connections", "Open connections.", static_cast<double>(http_->connections())},
           {"queued_requests", "Requests that wait for a worker.",
            static_cast<double>(workers_->waiting())}};
+      gauges.insert(gauges.end(), own);
+      return gauges;
     };
     return options;
   }
@@ -123,6 +148,9 @@ class Server::Front final : public Application {
   Log log_;
   Service service_;
   std::unique_ptr<HttpServer> http_;
+  const std::span<const Route> routes_;
+  // Workers run jobs of the fallback's: they end before it does.
+  std::unique_ptr<Fallback> fallback_;
   std::unique_ptr<WorkerPool> workers_;
 };
 
@@ -138,5 +166,6 @@ Result<std::unique_ptr<Server>> Server::start(Guard guard, Policy policy, Server
 std::uint16_t Server::port() const { return front_->port(); }
 void Server::run() { front_->run(); }
 void Server::drain() { front_->drain(); }
+void Server::set_policy(Result<Policy> policy) { front_->set_policy(std::move(policy)); }
 
 }  // namespace qwen3guard::server

@@ -2,16 +2,43 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "qwen3guard/guard.h"
 #include "server/api_keys.h"
 #include "server/http_server.h"
 #include "server/log.h"
+#include "server/routes.h"
 #include "server/service.h"
+#include "server/worker_pool.h"
 
 namespace qwen3guard::server {
+
+/// Answers requests that the server's own routes do not.
+class Fallback {
+ public:
+  virtual ~Fallback() = default;
+  /// For logs and metrics: one of few names of our own.
+  virtual std::string_view route(const Request& request) const = 0;
+  /// On the thread of run(): must not block.
+  virtual void handle(Request request, Respond respond) = 0;
+  /// What it adds to the metrics. From any thread.
+  virtual std::vector<Metrics::Gauge> gauges() const = 0;
+  /// The server ends: returns when no thread but the workers runs code of this object.
+  virtual void stop() = 0;
+};
+
+/// What a fallback works with; all of it outlives the fallback.
+struct ServerParts {
+  Service& service;
+  WorkerPool& workers;
+  Log& log;
+};
 
 struct ServerOptions {
   std::string listen = "127.0.0.1:8080";
@@ -24,6 +51,9 @@ struct ServerOptions {
   std::size_t queue = 256;  // requests that wait for a worker; one more is answered with 503
   Log::Sink log;            // none: nothing is logged
   bool log_content = false;
+  std::span<const Route> routes = server::routes();
+  /// Makes what answers all other requests; none: they get 404.
+  std::function<Result<std::unique_ptr<Fallback>>(const ServerParts& parts)> fallback;
 };
 
 class Server {
@@ -35,6 +65,9 @@ class Server {
   std::uint16_t port() const;
   /// Serves on the calling thread until drained.
   void run();
+  /// From any thread: what begins from now on is judged by it. An error keeps the old one, and is
+  /// logged.
+  void set_policy(Result<Policy> policy);
   /// From any thread: what is under way is finished, nothing new is taken, run() returns.
   void drain();
 

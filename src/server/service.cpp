@@ -17,8 +17,18 @@ Service::Service(Guard guard, Policy policy, Options options)
       streams_(options_.streams, options_.clock),
       prompts_(options_.prompts, options_.clock) {}
 
+Policy Service::policy() const {
+  const std::lock_guard lock(policy_mutex_);
+  return policy_;
+}
+
+void Service::set_policy(Policy policy) {
+  const std::lock_guard lock(policy_mutex_);
+  policy_ = std::move(policy);
+}
+
 Result<Verdict> Service::moderate(const Conversation& conversation) {
-  auto verdict = guard_.moderate(conversation, policy_);
+  auto verdict = guard_.moderate(conversation, policy());
   if (verdict.ok()) metrics_.verdict(*verdict);
   return verdict;
 }
@@ -29,7 +39,7 @@ Status Service::check_ready() {
   const auto now = options_.clock();
   if (ready_at_ && now - *ready_at_ < std::chrono::seconds(1)) return {};
   ready_at_.reset();
-  const auto verdict = guard_.moderate({{Role::kUser, "Hello"}}, policy_);
+  const auto verdict = guard_.moderate({{Role::kUser, "Hello"}}, policy());
   if (!verdict.ok()) return verdict.error();
   ready_at_ = now;
   return {};
@@ -43,10 +53,19 @@ std::string Service::render_metrics() {
   return metrics_.render(gauges);
 }
 
+std::string Service::reason(const Verdict& verdict) const {
+  std::string reason = "the " + std::string(target_name(verdict.target)) + " is " +
+                       std::string(risk_name(verdict.risk));
+  if (verdict.category) {
+    reason += ": " + guard_.category_label(verdict.target, *verdict.category);
+  }
+  return reason + " (policy " + policy().name() + ")";
+}
+
 nlohmann::ordered_json Service::verdict_json(const Verdict& verdict) const {
   nlohmann::ordered_json json;
   formats::add_verdict(guard_, verdict, json);
-  json["policy"] = policy_.name();
+  json["policy"] = policy().name();
   return json;
 }
 

@@ -36,7 +36,9 @@ class Service {
   Service(Guard guard, Policy policy, Options options);
 
   const Guard& guard() const { return guard_; }
-  const Policy& policy() const { return policy_; }
+  /// The one for what begins now; what is under way keeps its own.
+  Policy policy() const;
+  void set_policy(Policy policy);
   const std::string& model() const { return options_.model; }
   std::time_t started() const { return started_; }
   std::size_t max_inputs() const { return options_.inputs; }
@@ -53,12 +55,15 @@ class Service {
   Status check_ready();
   void start_draining() { draining_ = true; }
 
+  /// A verdict in one sentence that quotes nothing of what was judged.
+  std::string reason(const Verdict& verdict) const;
   /// Keys of docs/formats/moderation.md and the policy's name.
   nlohmann::ordered_json verdict_json(const Verdict& verdict) const;
 
  private:
   const Guard guard_;
-  const Policy policy_;
+  mutable std::mutex policy_mutex_;
+  Policy policy_;
   const Options options_;
   const std::time_t started_;
   Metrics metrics_;

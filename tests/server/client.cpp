@@ -45,7 +45,9 @@ Client::Client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) 
   EXPECT_EQ(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
 }
 
-Client::~Client() { ::close(socket_); }
+Client::~Client() {
+  if (socket_ >= 0) ::close(socket_);
+}
 
 void Client::send(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -63,7 +65,7 @@ bool Client::more() {
   return true;
 }
 
-Answer Client::receive(bool head_only) {
+Answer Client::receive_head() {
   std::size_t end;
   while ((end = read_.find("\r\n\r\n")) == std::string::npos) {
     if (!more()) return {};
@@ -82,14 +84,50 @@ Answer Client::receive(bool head_only) {
     answer.headers[name] = head.substr(colon + 2, stop - colon - 2);
     at = stop + 2;
   }
+  return answer;
+}
+
+std::string Client::receive_chunk() {
+  const auto fail = [this] {
+    broken_ = true;
+    return std::string();
+  };
+  std::size_t end;
+  while ((end = read_.find("\r\n")) == std::string::npos) {
+    if (!more()) return fail();
+  }
+  const std::size_t size = std::stoul("0" + read_.substr(0, end), nullptr, 16);
+  while (read_.size() < end + 2 + size + 2) {
+    if (!more()) return fail();
+  }
+  std::string chunk = read_.substr(end + 2, size);
+  read_.erase(0, end + 2 + size + 2);
+  return chunk;
+}
+
+Answer Client::receive(bool head_only) {
+  Answer answer = receive_head();
+  if (answer.headers.count("transfer-encoding") != 0) {
+    for (std::string chunk; !(chunk = receive_chunk()).empty();) answer.body += chunk;
+    answer.complete = !broken_;
+    return answer;
+  }
   const auto length = answer.headers.find("content-length");
   const bool bodiless = head_only || length == answer.headers.end();
   const std::size_t size = bodiless ? 0 : std::stoul(length->second);
   while (read_.size() < size && more()) {
   }
+  answer.complete = read_.size() >= size;
   answer.body = read_.substr(0, size);
   read_.erase(0, size);
   return answer;
+}
+
+void Client::vanish() {
+  const linger now{1, 0};
+  ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  ::close(socket_);
+  socket_ = -1;
 }
 
 bool Client::ended() { return read_.empty() && !more(); }

@@ -11,6 +11,7 @@ namespace qwen3guard::server::test {
 
 struct Answer {
   int status = 0;                              // 0: the connection ended without an answer
+  bool complete = true;                        // false: the body broke off
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
 
@@ -36,6 +37,13 @@ class Client {
   void send(std::string_view bytes);
   /// Reads one answer, which has no body if it answers HEAD; gives up after 20 seconds.
   Answer receive(bool head_only = false);
+  /// The same in parts: the head, then the body's chunks as they come. Nothing at the body's end;
+  /// `broken` tells whether it came too early.
+  Answer receive_head();
+  std::string receive_chunk();
+  bool broken() const { return broken_; }
+  /// Closes with a reset, as a client that crashes.
+  void vanish();
   /// Whether the server ended the connection, after what was read.
   bool ended();
 
@@ -47,6 +55,7 @@ class Client {
   bool more();
   int socket_ = -1;
   std::string read_;
+  bool broken_ = false;
 };
 
 }  // namespace qwen3guard::server::test

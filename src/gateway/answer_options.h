@@ -1,0 +1,31 @@
+// How answers are guarded, streamed or not.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "gateway/response_filter.h"
+
+namespace qwen3guard::gateway {
+
+enum class OnFlag {
+  kStop,     // the answer ends with finish_reason "content_filter"
+  kReplace,  // the same after a text of the operator's
+};
+
+struct AnswerOptions {
+  FilterOptions filter;
+  OnFlag on_flag = OnFlag::kStop;
+  std::string replacement;
+  /// What cannot be judged passes, and is counted, instead of ending the answer.
+  bool fail_open = false;
+  std::size_t event_bytes = 1u << 20;       // of one event of a stream
+  std::size_t held_event_bytes = 8u << 20;  // of all events whose text waits for a verdict
+};
+
+/// A verdict as answers carry it.
+using VerdictJson = std::function<nlohmann::ordered_json(const Verdict&)>;
+
+}  // namespace qwen3guard::gateway
