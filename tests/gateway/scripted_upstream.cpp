@@ -12,16 +12,24 @@
 
 namespace qwen3guard::gateway::test {
 
-ScriptedUpstream::ScriptedUpstream(Script script) : script_(std::move(script)) {
-  listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
+Listener listen_on_loopback() {
+  Listener listener;
+  listener.socket = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(::listen(listener_, 128), 0);
-  ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-  port_ = ntohs(address.sin_port);
+  EXPECT_EQ(::bind(listener.socket, reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(::listen(listener.socket, 128), 0);
+  ::getsockname(listener.socket, reinterpret_cast<sockaddr*>(&address), &size);
+  listener.port = ntohs(address.sin_port);
+  return listener;
+}
+
+ScriptedUpstream::ScriptedUpstream(Script script) : script_(std::move(script)) {
+  const Listener listener = listen_on_loopback();
+  listener_ = listener.socket;
+  port_ = listener.port;
   acceptor_ = std::thread([this] { accept(); });
 }
 

@@ -13,6 +13,13 @@
 
 namespace qwen3guard::gateway::test {
 
+/// A socket that listens on the loopback, and the free port it took. The caller closes it.
+struct Listener {
+  int socket = -1;
+  std::uint16_t port = 0;
+};
+Listener listen_on_loopback();
+
 class ScriptedUpstream {
  public:
   /// One connection, on its own thread.
