@@ -291,8 +291,18 @@ inline void store_part(float* p, V::Reg v, std::size_t count) {
 }
 
 void softmax_scores(float* scores, std::size_t n) {
+  // Scores with NaN among them end as NaN, whatever the largest is.
   float largest = scores[0];
-  for (std::size_t i = 1; i < n; ++i) largest = scores[i] > largest ? scores[i] : largest;
+  std::size_t next = 1;
+  if (n >= V::kLanes) {
+    typename V::Reg most = V::load(scores);
+    for (next = V::kLanes; next + V::kLanes <= n; next += V::kLanes)
+      most = V::max(most, V::load(scores + next));
+    float lanes[V::kLanes];
+    V::store(lanes, most);
+    for (const float lane : lanes) largest = lane > largest ? lane : largest;
+  }
+  for (; next < n; ++next) largest = scores[next] > largest ? scores[next] : largest;
   float sum = 0.0f;
   for_vectors(n, [&](std::size_t i, std::size_t count) {
     store_part(scores + i, exp(V::add(load_part(scores + i, count), V::set1(-largest))), count);

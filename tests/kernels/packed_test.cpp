@@ -80,9 +80,9 @@ class PackedTest : public testing::TestWithParam<const Kernels*> {
 
 TEST_P(PackedTest, ProductsAreThoseOfTheQuantizedValuesAndTheSameBitsEverywhere) {
   for (const PackedType type : {PackedType::kQ8, PackedType::kQ4}) {
-    for (const std::size_t columns : {32u, 96u, 256u}) {
+    for (const std::size_t columns : {32u, 96u, 160u, 224u, 256u, 320u}) {
       for (const std::size_t rows : {1u, 16u, 37u}) {
-        for (const std::size_t tokens : {1u, 3u, 8u, 31u}) {
+        for (const std::size_t tokens : {1u, 3u, 5u, 8u, 11u, 16u, 31u, 45u}) {
           const Packed packed = pack(type, rows, columns);
           const Activations x(*GetParam(), random(tokens * columns), columns);
           std::vector<float> out(tokens * rows), reference(tokens * rows);
