@@ -128,9 +128,12 @@ void store_kv(CacheType type, const float* key, const float* value, std::size_t 
     for (; i + V::kLanes <= n; i += V::kLanes) {
       std::uint16_t halves[V::kLanes];
       V::store_f16(halves, V::load(from + i));
-      for (std::size_t k = 0; k < V::kLanes; ++k) {
-        const std::uint16_t half = cache_f16(halves[k]);
-        std::memcpy(to + 2 * (i + k) * step, &half, 2);
+      for (std::uint16_t& half : halves) half = cache_f16(half);
+      if (step == 1) {
+        std::memcpy(to + 2 * i, halves, sizeof(halves));
+      } else {
+        for (std::size_t k = 0; k < V::kLanes; ++k)
+          std::memcpy(to + 2 * (i + k) * step, &halves[k], 2);
       }
     }
     for (; i < n; ++i) {
@@ -169,17 +172,25 @@ inline void score_group(const float* queries, std::size_t n, const std::byte* ke
   }
 }
 
+// Calls body with the first of each group of queries, as many together as there are: one token has
+// as many queries for a key as heads share it.
+template <typename Body>
+inline void for_queries(std::size_t count, Body&& body) {
+  constexpr std::size_t kMost = V::kAttentionQueries;
+  std::size_t q = 0;
+  for (; q + kMost <= count; q += kMost) body(q, std::integral_constant<int, kMost>());
+  for (; q + 2 <= count; q += 2) body(q, std::integral_constant<int, 2>());
+  for (; q < count; ++q) body(q, std::integral_constant<int, 1>());
+}
+
 template <CacheType type>
 void score_keys_typed(const float* queries, std::size_t count, std::size_t n, const std::byte* keys,
                       std::size_t used, float scale, float* scores, std::size_t stride) {
-  constexpr int kQueries = V::kAttentionQueries;
   for (std::size_t first = 0; first < used; first += 2 * V::kLanes) {
-    std::size_t q = 0;
-    for (; q + kQueries <= count; q += kQueries)
-      score_group<type, kQueries, 2>(queries + q * n, n, keys, first, scale, scores + q * stride,
-                                     stride);
-    for (; q < count; ++q)
-      score_group<type, 1, 2>(queries + q * n, n, keys, first, scale, scores + q * stride, stride);
+    for_queries(count, [&](std::size_t q, auto together) {
+      score_group<type, decltype(together)::value, 2>(queries + q * n, n, keys, first, scale,
+                                                      scores + q * stride, stride);
+    });
   }
 }
 
@@ -220,12 +231,10 @@ inline void add_group(const float* weights, std::size_t stride, const std::byte*
 template <CacheType type, int G>
 void add_columns(const float* weights, std::size_t stride, std::size_t count,
                  const std::byte* values, std::size_t used, std::size_t n, float* out) {
-  constexpr int kQueries = V::kAttentionQueries;
-  std::size_t q = 0;
-  for (; q + kQueries <= count; q += kQueries)
-    add_group<type, kQueries, G>(weights + q * stride, stride, values, used, n, out + q * n);
-  for (; q < count; ++q)
-    add_group<type, 1, G>(weights + q * stride, stride, values, used, n, out + q * n);
+  for_queries(count, [&](std::size_t q, auto together) {
+    add_group<type, decltype(together)::value, G>(weights + q * stride, stride, values, used, n,
+                                                  out + q * n);
+  });
 }
 
 template <CacheType type>
