@@ -18,6 +18,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/request", webhook_request},
     Route{"POST", "/response", webhook_response},
     Route{"POST", "/v1/streams", open_stream},
+    Route{.method = "GET", .path = "/v1/streams", .handler = stream_handshake, .inference = false},
     Route{"POST", "/v1/streams/{id}/append", append_to_stream},
     Route{.method = "DELETE",
           .path = "/v1/streams/{id}",
@@ -54,6 +55,7 @@ bool matches(std::string_view pattern, std::string_view path, std::string& param
 
 }  // namespace
 
+const Route kStreamMessage{"", "/v1/streams message", stream_message};
 std::span<const Route> routes() { return kRoutes; }
 std::span<const Route> status_routes() { return routes().last(3); }
 

@@ -7,6 +7,7 @@
 #include "server/errors.h"
 #include "server/request_id.h"
 #include "server/routes.h"
+#include "server/stream_socket.h"
 #include "server/worker_pool.h"
 
 namespace qwen3guard::server {
@@ -50,16 +51,7 @@ class Server::Front final : public Application {
     if (match.route == nullptr) return finish(*exchange, no_route(match));
     exchange->request.parameter = std::move(match.parameter);
 
-    const Route& route = *match.route;
-    const auto job = [this, exchange, &route] {
-      finish(*exchange, answer(service_, route, exchange->request));
-    };
-    if (!route.inference) return job();
-    if (!workers_->submit(job)) {
-      service_.metrics().error("overloaded");
-      finish(*exchange,
-             error_response(503, "overloaded", "as many requests wait as may; try again later"));
-    }
+    run_handler(exchange, *match.route);
   }
 
   Response refuse(int status, std::string_view code, std::string message) override {
@@ -95,6 +87,32 @@ class Server::Front final : public Application {
     std::string_view route = "none";
     std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   };
+
+  // For a request whose client is known.
+  void run_handler(const std::shared_ptr<Exchange>& exchange, const Route& route) {
+    exchange->route = route.path;
+    const auto job = [this, exchange, &route] {
+      Response response = answer(service_, route, exchange->request);
+      if (response.status == 101) response.web_socket = stream_socket(exchange->request);
+      finish(*exchange, std::move(response));
+    };
+    if (!route.inference) return job();
+    if (!workers_->submit(job)) {
+      service_.metrics().error("overloaded");
+      finish(*exchange,
+             error_response(503, "overloaded", "as many requests wait as may; try again later"));
+    }
+  }
+
+  std::shared_ptr<WebSocket> stream_socket(const Request& handshake) {
+    return std::make_shared<StreamSocket>(service_, handshake,
+                                          [this](Request message, Respond respond) {
+                                            auto exchange = std::make_shared<Exchange>();
+                                            exchange->request = std::move(message);
+                                            exchange->respond = std::move(respond);
+                                            run_handler(exchange, kStreamMessage);
+                                          });
+  }
 
   void fall_back(const std::shared_ptr<Exchange>& exchange) {
     fallback_->handle(exchange->request, [this, exchange](Response response) {

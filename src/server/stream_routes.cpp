@@ -17,6 +17,11 @@ namespace {
 
 using formats::OrderedJson;
 
+Error no_stream_yet() {
+  return {ErrorCode::kInvalidState,
+          "no stream is open on this connection: the first message has messages"};
+}
+
 // What one request adds to an answer.
 struct Addition {
   std::string thinking;
@@ -94,16 +99,13 @@ OrderedJson token_text(Stream& stream, const JudgedToken& token) {
   return text.substr(begin, end - begin);
 }
 
-}  // namespace
-
-Result<Response> open_stream(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
-  QG_TRY(const Conversation conversation, parse_messages(JsonField(parsed)["messages"]));
+Result<Response> open(Service& service, const std::string& client, const JsonField& body) {
+  QG_TRY(const Conversation conversation, parse_messages(body["messages"]));
   QG_CHECK_OK(service.streams().check_room());
   QG_TRY(Session session, service.guard().open(conversation, service.policy()));
   const Verdict prompt = session.prompt();
   service.metrics().verdict(prompt);
-  QG_TRY(const std::string id, service.streams().add(std::move(session), request.client));
+  QG_TRY(const std::string id, service.streams().add(std::move(session), client));
   const OrderedJson answer = {{"id", id},
                               {"object", "stream"},
                               {"model", service.model()},
@@ -111,13 +113,12 @@ Result<Response> open_stream(Service& service, const Request& request) {
                               {"time_to_live", service.streams().limits().time_to_live.count()}};
   return Response{.status = 201,
                   .body = formats::to_line(answer),
-                  .headers = {{"Location", "/v1/streams/" + id}},
+                  .headers = {{"Location", std::string(kStreamPath) + id}},
                   .decision = prompt.decision};
 }
 
-Result<Response> append_to_stream(Service& service, const Request& request) {
-  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
-  QG_TRY(const Addition addition, parse_addition(JsonField(parsed)));
+Result<Response> append(Service& service, const Request& request, const JsonField& body) {
+  QG_TRY(const Addition addition, parse_addition(body));
   QG_TRY(StreamStore::Lease stream, service.streams().take(request.parameter, request.client));
   const std::size_t bytes = stream->thinking.size() + stream->answer.size() +
                             addition.thinking.size() + addition.text.size();
@@ -157,10 +158,38 @@ Result<Response> append_to_stream(Service& service, const Request& request) {
   return Response{.body = formats::to_line(answer), .decision = response.decision};
 }
 
+}  // namespace
+
+Result<Response> open_stream(Service& service, const Request& request) {
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
+  return open(service, request.client, JsonField(parsed));
+}
+
+Result<Response> append_to_stream(Service& service, const Request& request) {
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
+  return append(service, request, JsonField(parsed));
+}
+
 Result<Response> close_stream(Service& service, const Request& request) {
   QG_CHECK_OK(service.streams().remove(request.parameter, request.client));
   return Response{.body = formats::to_line(
                       {{"id", request.parameter}, {"object", "stream"}, {"deleted", true}})};
+}
+
+Result<Response> stream_message(Service& service, const Request& request) {
+  QG_TRY(const nlohmann::json parsed, parse_body(request.body));
+  const JsonField body(parsed);
+  if (!body["delete"].missing()) {
+    QG_TRY(const bool wanted, body["delete"].boolean_or(false));
+    if (!wanted || body->size() != 1)
+      return body["delete"].invalid("expected true, and nothing else");
+    if (request.parameter.empty()) return no_stream_yet();
+    return close_stream(service, request);
+  }
+  if (request.parameter.empty()) {
+    return body["messages"].missing() ? no_stream_yet() : open(service, request.client, body);
+  }
+  return append(service, request, body);
 }
 
 }  // namespace qwen3guard::server

@@ -88,6 +88,13 @@ Status StreamStore::remove(const std::string& id, const std::string& client) {
   return {};
 }
 
+bool StreamStore::has(const std::string& id, const std::string& client) {
+  const std::lock_guard lock(mutex_);
+  drop_expired();
+  const auto found = streams_.find(id);
+  return found != streams_.end() && found->second->client == client;
+}
+
 std::size_t StreamStore::size() {
   const std::lock_guard lock(mutex_);
   drop_expired();

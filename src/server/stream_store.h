@@ -7,12 +7,16 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "qwen3guard/guard.h"
 #include "server/prompt_cache.h"
 
 namespace qwen3guard::server {
+
+/// The path of streams, before their ids.
+constexpr std::string_view kStreamPath = "/v1/streams/";
 
 struct Stream {
   explicit Stream(Session opened) : session(std::move(opened)) {}
@@ -69,6 +73,7 @@ class StreamStore {
   Result<Lease> take(const std::string& id, const std::string& client);
   /// kNotFound. A request that uses the stream still finishes.
   Status remove(const std::string& id, const std::string& client);
+  bool has(const std::string& id, const std::string& client);
   std::size_t size();
 
  private:
