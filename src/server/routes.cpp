@@ -20,6 +20,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/v1/streams", open_stream},
     Route{.method = "GET", .path = "/v1/streams", .handler = stream_handshake, .inference = false},
     Route{"POST", "/v1/streams/{id}/append", append_to_stream},
+    Route{"POST", "/v1/streams/{id}/turns", next_turn_of_stream},
     Route{.method = "DELETE",
           .path = "/v1/streams/{id}",
           .handler = close_stream,

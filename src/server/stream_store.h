@@ -27,8 +27,17 @@ struct Stream {
   // How many bytes of them stand in the text of tokens so far.
   std::size_t thinking_shown = 0;
   std::size_t answer_shown = 0;
+  /// The answer is complete; another turn may follow.
+  bool turn_ended = false;
   /// Whoever returns the stream like this ends it.
   bool ended = false;
+
+  void begin_turn() {
+    thinking.clear();
+    answer.clear();
+    thinking_shown = answer_shown = 0;
+    turn_ended = ended = false;
+  }
 };
 
 /// Thread-safe. A stream belongs to the client that opened it, is used by one request at a time,

@@ -54,6 +54,27 @@ TEST(WebSockets, GiveTheVerdictsThatRequestsGive) {
   EXPECT_TRUE(no_stream_is_left(server.port()));
 }
 
+TEST(WebSockets, HaveTurns) {
+  RunningServer server;
+  Client client(server.port());
+  WebSocketClient socket(server.port());
+  const json id = socket.ask(kQuestion).json()["id"];
+  EXPECT_EQ(socket.ask(kQuestion).code(), "invalid_state");
+  socket.ask({{"text", kAnswer}, {"end_turn", true}});
+  const json question = {{"role", "user"}, {"content", "And then?"}};
+  const json turn = socket.ask({{"messages", {question}}}).json();
+  EXPECT_EQ(turn["object"], "stream.turn");
+  EXPECT_EQ(turn["id"], id);
+  const json last = socket.ask({{"text", "Sand it."}, {"finish", true}}).json();
+  const json whole = {{"messages",
+                       {kQuestion["messages"][0],
+                        {{"role", "assistant"}, {"content", kAnswer}},
+                        question,
+                        {{"role", "assistant"}, {"content", "Sand it."}}}}};
+  EXPECT_EQ(last["response"], client.post("/v1/classify", whole).json()["data"][0]["qwen3guard"]);
+  EXPECT_EQ(socket.receive().close_code(), 1000);
+}
+
 TEST(WebSockets, EndTheirStreamHoweverTheyEnd) {
   RunningServer server;
   {
