@@ -22,6 +22,8 @@ void add_serve(CLI::App& app, int& status) {
   add_gen_options(*command, arguments->server.guard);
   add_limit(*command, "--max-inputs", options.service.inputs, "Texts in one request", 1);
   add_limit(*command, "--max-streams", options.service.streams.streams, "Open streams", 0);
+  add_limit(*command, "--max-streams-per-key", options.service.streams.streams_of_client,
+            "Open streams of one API key; 0: no limit of its own", 0);
   add_limit(*command, "--stream-seconds", arguments->stream_seconds,
             "Life of a stream that nobody uses, and of a WebSocket without messages", 1);
   command->add_flag_callback(

@@ -5,6 +5,7 @@
 
 #include "base/try.h"
 #include "server/errors.h"
+#include "server/rate_limiter.h"
 #include "server/request_id.h"
 #include "server/routes.h"
 #include "server/stream_socket.h"
@@ -17,6 +18,7 @@ class Server::Front final : public Application {
   Front(Guard guard, Policy policy, ServerOptions options)
       : keys_(std::move(options.keys)),
         log_(std::move(options.log), options.log_content),
+        rate_(options.requests_per_minute, options.service.clock),
         service_(std::move(guard), std::move(policy), with_gauges(std::move(options.service))),
         routes_(options.routes) {}
   ~Front() override {
@@ -47,7 +49,10 @@ class Server::Front final : public Application {
     auto client = keys_.client(exchange->request);
     if (!client && !open) return finish(*exchange, unauthorized());
     exchange->request.client = std::move(client).value_or("");
-    if (falls_back) return fall_back(exchange);
+    if (falls_back) {
+      if (may_ask(*exchange)) fall_back(exchange);
+      return;
+    }
     if (match.route == nullptr) return finish(*exchange, no_route(match));
     exchange->request.parameter = std::move(match.parameter);
 
@@ -97,11 +102,21 @@ class Server::Front final : public Application {
       finish(*exchange, std::move(response));
     };
     if (!route.inference) return job();
+    if (!route.open && !may_ask(*exchange)) return;
     if (!workers_->submit(job)) {
       service_.metrics().error("overloaded");
       finish(*exchange,
              error_response(503, "overloaded", "as many requests wait as may; try again later"));
     }
+  }
+
+  // False where the client's requests are used up; the exchange has its answer then.
+  bool may_ask(Exchange& exchange) {
+    const auto wait = rate_.take(exchange.request.client);
+    if (!wait) return true;
+    service_.metrics().rate_limited("requests");
+    finish(exchange, rate_limited(*wait, "this API key may not send more requests in a minute"));
+    return false;
   }
 
   std::shared_ptr<WebSocket> stream_socket(const Request& handshake) {
@@ -164,6 +179,7 @@ class Server::Front final : public Application {
 
   const ApiKeys keys_;
   Log log_;
+  RateLimiter rate_;
   Service service_;
   std::unique_ptr<HttpServer> http_;
   const std::span<const Route> routes_;

@@ -1,6 +1,7 @@
 // Streams: an answer is judged while it is being written, over several requests.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "bytes/utf8.h"
 #include "formats/verdict_json.h"
 #include "server/chat_messages.h"
+#include "server/errors.h"
 #include "server/handlers.h"
 #include "server/json_field.h"
 
@@ -114,6 +116,11 @@ OrderedJson token_text(Stream& stream, const JudgedToken& token) {
 Result<Response> open(Service& service, const std::string& client, const JsonField& body) {
   QG_TRY(const Conversation conversation, parse_messages(body["messages"]));
   QG_CHECK_OK(service.streams().check_room());
+  if (service.streams().full_for(client)) {
+    service.metrics().rate_limited("streams");
+    return rate_limited(std::chrono::seconds(1),
+                        "this API key has as many open streams as it may; close some");
+  }
   QG_TRY(Session session, service.guard().open(conversation, service.policy()));
   const Verdict prompt = session.prompt();
   service.metrics().verdict(prompt);

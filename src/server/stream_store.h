@@ -46,6 +46,7 @@ class StreamStore {
  public:
   struct Limits {
     std::size_t streams = 1024;
+    std::size_t streams_of_client = 0;  // 0: no limit of its own
     std::size_t text_bytes = 1u << 20;  // of one answer
     std::chrono::seconds time_to_live{300};
   };
@@ -75,7 +76,9 @@ class StreamStore {
   const Limits& limits() const { return limits_; }
   /// kOverloaded when there are as many streams as may be.
   Status check_room();
-  /// Returns the new stream's id, which nobody can guess. kOverloaded.
+  /// Whether the client has as many as one client may have.
+  bool full_for(const std::string& client);
+  /// Returns the new stream's id, which nobody can guess. kOverloaded, also for one client's limit.
   Result<std::string> add(Session session, const std::string& client);
   /// kNotFound for an id that is unknown, expired or another client's; kInvalidState while another
   /// request uses it.
@@ -89,6 +92,7 @@ class StreamStore {
   using Entry = Lease::Entry;
   void drop_expired();
   Status check_room_locked();
+  bool full_for_locked(const std::string& client) const;
 
   const Limits limits_;
   const Clock now_;
