@@ -113,6 +113,16 @@ OrderedJson token_text(Stream& stream, const JudgedToken& token) {
   return text.substr(begin, end - begin);
 }
 
+// Characters at the end of what was sent that have no verdict yet.
+std::size_t held_characters(const Stream& stream) {
+  const std::string& text = stream.answer.empty() ? stream.thinking : stream.answer;
+  std::size_t begin = text.size() - std::min(text.size(), stream.session.held_bytes());
+  while (begin > 0 && begin < text.size() && bytes::is_continuation(text[begin])) --begin;
+  return static_cast<std::size_t>(
+      std::count_if(text.begin() + static_cast<std::ptrdiff_t>(begin), text.end(),
+                    [](char byte) { return !bytes::is_continuation(byte); }));
+}
+
 Result<Response> open(Service& service, const std::string& client, const JsonField& body) {
   QG_TRY(const Conversation conversation, parse_messages(body["messages"]));
   QG_CHECK_OK(service.streams().check_room());
@@ -175,6 +185,7 @@ Result<Response> append(Service& service, const Request& request, const JsonFiel
   }
   answer["response"] = service.verdict_json(response);
   answer["held_bytes"] = stream->session.held_bytes();
+  answer["held_characters"] = held_characters(*stream);
   answer["finished"] = addition.finish;
   if (addition.end_turn) service.metrics().verdict(response);
   return Response{.body = formats::to_line(answer), .decision = response.decision};

@@ -1,6 +1,7 @@
 // Streams over several requests.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>
@@ -69,6 +70,30 @@ TEST(Streams, AnyChunksGiveTheVerdictOfTheWhole) {
     EXPECT_EQ(response, whole) << step;
     EXPECT_EQ(client.post(path, {{"text", "more"}}).status, 404);
   }
+}
+
+TEST(Streams, HeldCharactersAreThoseWithoutAVerdict) {
+  RunningServer server;
+  Client client(server.port());
+  const std::string path = "/v1/streams/" + open(client) + "/append";
+  std::size_t sent = 0, judged = 0;
+  const auto characters = [](const std::string& text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  };
+  for (const char* text : {"Carve", " along", " 你好，世", "界 the gr", "ain 😀"}) {
+    sent += characters(text);
+    const json answer = client.post(path, {{"text", text}}).json();
+    for (const json& token : answer["tokens"]) {
+      judged += characters(token["text"].get<std::string>());
+    }
+    // A character of several tokens is shown with the first and held until the last.
+    EXPECT_GE(answer["held_characters"].get<std::size_t>(), sent - judged) << text;
+    EXPECT_LE(answer["held_characters"].get<std::size_t>(), sent - judged + 1) << text;
+    EXPECT_LE(answer["held_characters"], answer["held_bytes"]);
+  }
+  const json last = client.post(path, {{"finish", true}}).json();
+  EXPECT_EQ(last["held_characters"], 0);
 }
 
 TEST(Streams, TokenIdsInsteadOfText) {
