@@ -16,13 +16,16 @@ void add_serve(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ServeArguments>();
   server::ServerOptions& options = arguments->server.options;
   CLI::App* command = app.add_subcommand(
-      "serve", "Serve verdicts over HTTP: OpenAI's moderations, guardrail hooks, streams");
+      "serve",
+      "Serve verdicts over HTTP: OpenAI's moderations, guardrail hooks, streams (WebSocket too)");
   add_server_options(*command, arguments->server);
   add_gen_options(*command, arguments->server.guard);
   add_limit(*command, "--max-inputs", options.service.inputs, "Texts in one request", 1);
   add_limit(*command, "--max-streams", options.service.streams.streams, "Open streams", 0);
+  add_limit(*command, "--max-streams-per-key", options.service.streams.streams_of_client,
+            "Open streams of one API key; 0: no limit of its own", 0);
   add_limit(*command, "--stream-seconds", arguments->stream_seconds,
-            "Life of a stream that nobody uses", 1);
+            "Life of a stream that nobody uses, and of a WebSocket without messages", 1);
   command->add_flag_callback(
       "--no-page", [arguments] { arguments->server.options.service.page = false; },
       "Do not show the web page at /");

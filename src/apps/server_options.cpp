@@ -75,6 +75,8 @@ void add_server_options(CLI::App& command, ServerArguments& arguments) {
   add_weights_option(command, arguments.guard);
   add_limit(command, "--workers", options.workers, "Requests judged at a time", 1);
   add_limit(command, "--queue", options.queue, "Requests that may wait for a worker", 0);
+  add_limit(command, "--requests-per-minute", options.requests_per_minute,
+            "Requests of one API key in a minute; 0: no limit", 0);
   add_limit(command, "--max-connections", options.http.connections, "Open connections", 1);
   add_limit(command, "--max-body-mb", arguments.body_megabytes, "Megabytes of one request's body",
             1);

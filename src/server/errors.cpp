@@ -38,12 +38,21 @@ int status_of(ErrorCode code) {
 
 Response error_response(int status, std::string_view code, std::string_view message) {
   const char* type = status == 401   ? "authentication_error"
+                     : status == 429 ? "requests"
                      : status >= 500 ? "server_error"
                                      : "invalid_request_error";
   formats::OrderedJson json;
   json["error"] = {{"message", message}, {"type", type}, {"param", nullptr}, {"code", code}};
   Response response{status, formats::to_line(json)};
   if (status == 503) response.headers.push_back({"Retry-After", "1"});
+  return response;
+}
+
+Response rate_limited(std::chrono::seconds retry_after, std::string_view message) {
+  const std::string seconds = std::to_string(retry_after.count());
+  Response response = error_response(429, "rate_limit_exceeded",
+                                     std::string(message) + "; try again in " + seconds + " s");
+  response.headers.push_back({"Retry-After", seconds});
   return response;
 }
 

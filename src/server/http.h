@@ -10,6 +10,7 @@
 
 #include "qwen3guard/verdict.h"
 #include "server/body_stream.h"
+#include "server/web_socket.h"
 
 namespace qwen3guard::server {
 
@@ -48,6 +49,8 @@ struct Response {
   std::optional<Decision> decision{};
   /// Where set, the body comes from here, after `body`.
   std::shared_ptr<BodyStream> stream{};
+  /// With status 101: who talks over the connection from here on.
+  std::shared_ptr<WebSocket> web_socket{};
 };
 
 /// Takes the answer to one request; called once, from any thread.

@@ -14,7 +14,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
@@ -23,11 +22,14 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <exception>
+#include <functional>
 #include <set>
 #include <utility>
 
 #include "base/try.h"
 #include "bytes/quote.h"
+#include "server/transport.h"
+#include "server/web_socket_loop.h"
 
 namespace qwen3guard::server {
 
@@ -152,9 +154,10 @@ class HttpServer::Io {
     Connection& operator=(const Connection&) = delete;
 
     Io& io_;
-    beast::tcp_stream stream;
+    Transport stream;
     beast::flat_buffer buffer;
-    bool idle = false;  // nothing of a request has come
+    // Set where the server's end concerns it before its next request.
+    std::function<void()> on_drain;
   };
 
   asio::awaitable<void> accept() {
@@ -199,11 +202,11 @@ class HttpServer::Io {
     error_code error;
     if (connection.buffer.size() == 0) {
       if (draining_) co_return false;
-      connection.idle = true;
+      connection.on_drain = [&connection] { connection.stream.cancel(); };
       connection.stream.expires_after(limits_.idle);
       const auto space = connection.buffer.prepare(4096);
       const std::size_t got = co_await connection.stream.async_read_some(space, into(error));
-      connection.idle = false;
+      connection.on_drain = nullptr;
       if (error) co_return false;
       connection.buffer.commit(got);
     }
@@ -227,10 +230,33 @@ class HttpServer::Io {
                         .chunks = parser.get().version() >= 11};
     Request request = request_from(parser);
     const auto departure = request.departure = std::make_shared<Departure>();
+    Request handshake;
+    if (!request.header("upgrade").empty()) handshake = request;
+    Response upgrade;
     using namespace asio::experimental::awaitable_operators;
-    const auto done =
-        co_await (respond(connection, std::move(request), wishes) || watch(connection, *departure));
-    co_return done.index() == 0 && std::get<0>(done);
+    const auto done = co_await (respond(connection, std::move(request), wishes, upgrade) ||
+                                watch(connection, *departure));
+    const bool more = done.index() == 0 && std::get<0>(done);
+    if (!upgrade.web_socket) co_return more;
+    co_await serve_web_socket(connection, handshake, std::move(upgrade));
+    co_return false;
+  }
+
+  asio::awaitable<void> serve_web_socket(Connection& connection, const Request& handshake,
+                                         Response upgrade) {
+    // Frames come after the handshake's answer: these bytes are something else.
+    if (connection.buffer.size() != 0) {
+      co_return co_await refuse(connection, 400, "bad_websocket",
+                                "bytes came before the answer to the handshake");
+    }
+    {
+      WebSocketLoop loop(context_, connection.stream, limits_, application_);
+      connection.on_drain = [&loop] { loop.stop(); };
+      if (draining_) loop.stop();
+      co_await loop.run(handshake, std::move(upgrade));
+      connection.on_drain = nullptr;
+    }
+    co_await linger(connection);
   }
 
   // What a client can take.
@@ -240,10 +266,16 @@ class HttpServer::Io {
     bool chunks = false;  // a body whose length is not known
   };
 
-  // Whether another request may follow.
-  asio::awaitable<bool> respond(Connection& connection, Request request, Wishes wishes) {
+  // Whether another request may follow. An answer that makes a WebSocket of the connection goes to
+  // `upgrade` and is not sent.
+  asio::awaitable<bool> respond(Connection& connection, Request request, Wishes wishes,
+                                Response& upgrade) {
     const auto departure = request.departure;
     Response response = co_await answer(std::move(request));
+    if (response.web_socket) {
+      upgrade = std::move(response);
+      co_return false;
+    }
     if (wishes.head && response.stream) {
       response.stream->close();
       response.stream = nullptr;
@@ -367,8 +399,12 @@ class HttpServer::Io {
   asio::awaitable<void> refuse(Connection& connection, int status, std::string code,
                                std::string message) {
     Response response = application_.refuse(status, code, std::move(message));
-    if (!co_await write(connection, std::move(response), false)) co_return;
-    // Closing with unread bytes resets the connection, and the answer may be lost with it.
+    if (co_await write(connection, std::move(response), false)) co_await linger(connection);
+  }
+
+  // Until the client hangs up: closing with unread bytes resets the connection, and what was sent
+  // last may be lost with it.
+  asio::awaitable<void> linger(Connection& connection) {
     error_code error;
     connection.stream.socket().shutdown(tcp::socket::shutdown_send, error);
     connection.stream.expires_after(kLingerTime);
@@ -385,7 +421,7 @@ class HttpServer::Io {
     error_code ignored;
     acceptor_.close(ignored);
     for (Connection* connection : open_) {
-      if (connection->idle) connection->stream.cancel();
+      if (connection->on_drain) connection->on_drain();
     }
     if (count_ == 0) return;
     drained_.expires_after(limits_.drain);

@@ -82,6 +82,12 @@ void Metrics::prompt_lookup(bool found) {
   ++prompt_lookups_[label("found", found ? "true" : "false")];
 }
 
+void Metrics::rate_limited(std::string_view limit) {
+  const std::lock_guard lock(mutex_);
+  ++errors_[label("code", "rate_limit_exceeded")];
+  ++rate_limited_[label("limit", limit)];
+}
+
 void Metrics::count(const Counter& counter, std::string_view value, std::uint64_t amount) {
   const std::lock_guard lock(mutex_);
   others_[&counter][counter.label == nullptr ? "" : label(counter.label, value)] += amount;
@@ -96,6 +102,7 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) const {
   page.counter("judged_tokens_total", "Tokens read for those verdicts.", {{"", tokens_}});
   page.counter("prompt_lookups_total",
                "Response checks that looked for their prompt by its call id.", prompt_lookups_);
+  page.counter("rate_limited_total", "Requests beyond what their client may ask.", rate_limited_);
   for (const auto& [counter, counts] : others_) {
     page.counter(counter->name, counter->help, counts);
   }

@@ -30,6 +30,8 @@ class Metrics {
   void verdict(const Verdict& verdict);
   void error(std::string_view code);
   void prompt_lookup(bool found);
+  /// A request that was one too many of its client's "requests" or "streams".
+  void rate_limited(std::string_view limit);
 
   /// A counter of whoever extends the server.
   struct Counter {
@@ -55,6 +57,7 @@ class Metrics {
   Counts verdicts_;
   Counts errors_;
   Counts prompt_lookups_;
+  Counts rate_limited_;
   std::map<const Counter*, Counts> others_;
   std::uint64_t tokens_ = 0;
   std::map<std::string, Histogram> seconds_;

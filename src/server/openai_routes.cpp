@@ -9,6 +9,7 @@
 #include "server/handlers.h"
 #include "server/json_field.h"
 #include "server/openai_categories.h"
+#include "server/openai_logprobs.h"
 #include "server/request_id.h"
 
 namespace qwen3guard::server {
@@ -63,6 +64,17 @@ std::string gen_answer(const Verdict& verdict) {
   return text;
 }
 
+// How many alternatives are wanted.
+Result<std::size_t> parse_top_logprobs(const JsonField& field, bool log_probabilities) {
+  if (field.missing()) return std::size_t{0};
+  if (!log_probabilities) return field.invalid("only with logprobs: true");
+  constexpr std::size_t kMost = 20;  // OpenAI's
+  if (!field->is_number_unsigned() || field->get<std::uint64_t>() > kMost) {
+    return field.expected("a whole number from 0 to 20");
+  }
+  return field->get<std::size_t>();
+}
+
 OrderedJson usage_json(std::size_t tokens) {
   return {{"prompt_tokens", tokens}, {"completion_tokens", 0}, {"total_tokens", tokens}};
 }
@@ -70,13 +82,15 @@ OrderedJson usage_json(std::size_t tokens) {
 // The answer as server-sent events. It is complete before its first event leaves: a verdict is a
 // dozen tokens, and half of one is worth nothing.
 std::string event_stream(const OrderedJson& head, const std::string& text,
-                         const OrderedJson& native, std::optional<OrderedJson> usage) {
+                         const OrderedJson& logprobs, const OrderedJson& native,
+                         std::optional<OrderedJson> usage) {
   std::string events;
-  const auto add = [&](OrderedJson delta, const OrderedJson& finish) -> OrderedJson {
+  const auto add = [&](OrderedJson delta, const OrderedJson& finish,
+                       const OrderedJson& probabilities = nullptr) -> OrderedJson {
     OrderedJson chunk = head;
     chunk["choices"] = {{{"index", 0},
                          {"delta", std::move(delta)},
-                         {"logprobs", nullptr},
+                         {"logprobs", probabilities},
                          {"finish_reason", finish}}};
     return chunk;
   };
@@ -84,7 +98,7 @@ std::string event_stream(const OrderedJson& head, const std::string& text,
     events += "data: " + formats::to_line(chunk) + "\n\n";
   };
   send(add({{"role", "assistant"}, {"content", ""}}, nullptr));
-  send(add({{"content", text}}, nullptr));
+  send(add({{"content", text}}, nullptr, logprobs));
   OrderedJson last = add(OrderedJson::object(), "stop");
   last["qwen3guard"] = native;
   send(last);
@@ -127,10 +141,8 @@ Result<Response> chat_completions(Service& service, const Request& request) {
   if (!stream_options.missing()) QG_CHECK_OK(stream_options.expect_object());
   QG_TRY(const bool with_usage, stream_options["include_usage"].boolean_or(false));
   QG_TRY(const bool log_probabilities, body["logprobs"].boolean_or(false));
-  if (log_probabilities) {
-    return Error{ErrorCode::kUnsupported,
-                 "logprobs: not offered; the probabilities are in the answer's \"qwen3guard\""};
-  }
+  QG_TRY(const std::size_t alternatives,
+         parse_top_logprobs(body["top_logprobs"], log_probabilities));
   if (!body["n"].missing() && *body["n"].operator->() != 1) {
     return body["n"].invalid("expected 1: there is one verdict");
   }
@@ -141,20 +153,22 @@ Result<Response> chat_completions(Service& service, const Request& request) {
   // A Stream model cannot tell whether a response refuses: the line is missing, and this says why.
   native["refusal_judged"] = verdict.refusal.has_value();
   const std::string text = gen_answer(verdict);
+  const OrderedJson logprobs =
+      log_probabilities ? openai_logprobs(verdict, alternatives) : OrderedJson(nullptr);
   OrderedJson head = {{"id", random_id("chatcmpl-")},
                       {"object", stream ? "chat.completion.chunk" : "chat.completion"},
                       {"created", std::time(nullptr)},
                       {"model", service.model()}};
   if (stream) {
     const auto usage = with_usage ? std::optional(usage_json(verdict.tokens)) : std::nullopt;
-    return Response{.body = event_stream(head, text, native, usage),
+    return Response{.body = event_stream(head, text, logprobs, native, usage),
                     .content_type = "text/event-stream",
                     .headers = {{"Cache-Control", "no-cache"}},
                     .decision = verdict.decision};
   }
   head["choices"] = {{{"index", 0},
                       {"message", {{"role", "assistant"}, {"content", text}}},
-                      {"logprobs", nullptr},
+                      {"logprobs", logprobs},
                       {"finish_reason", "stop"}}};
   head["usage"] = usage_json(verdict.tokens);
   head["qwen3guard"] = std::move(native);

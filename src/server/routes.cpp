@@ -18,7 +18,9 @@ constexpr std::array kRoutes = {
     Route{"POST", "/request", webhook_request},
     Route{"POST", "/response", webhook_response},
     Route{"POST", "/v1/streams", open_stream},
+    Route{.method = "GET", .path = "/v1/streams", .handler = stream_handshake, .inference = false},
     Route{"POST", "/v1/streams/{id}/append", append_to_stream},
+    Route{"POST", "/v1/streams/{id}/turns", next_turn_of_stream},
     Route{.method = "DELETE",
           .path = "/v1/streams/{id}",
           .handler = close_stream,
@@ -54,6 +56,7 @@ bool matches(std::string_view pattern, std::string_view path, std::string& param
 
 }  // namespace
 
+const Route kStreamMessage{"", "/v1/streams message", stream_message};
 std::span<const Route> routes() { return kRoutes; }
 std::span<const Route> status_routes() { return routes().last(3); }
 

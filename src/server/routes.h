@@ -22,6 +22,8 @@ struct Route {
 
 /// All of them, as docs/server.md lists them.
 std::span<const Route> routes();
+/// For messages of a WebSocket that GET /v1/streams opened; no request reaches it.
+extern const Route kStreamMessage;
 /// Those for whoever runs the process: health, readiness, metrics.
 std::span<const Route> status_routes();
 

@@ -5,8 +5,10 @@
 
 #include "base/try.h"
 #include "server/errors.h"
+#include "server/rate_limiter.h"
 #include "server/request_id.h"
 #include "server/routes.h"
+#include "server/stream_socket.h"
 #include "server/worker_pool.h"
 
 namespace qwen3guard::server {
@@ -16,6 +18,7 @@ class Server::Front final : public Application {
   Front(Guard guard, Policy policy, ServerOptions options)
       : keys_(std::move(options.keys)),
         log_(std::move(options.log), options.log_content),
+        rate_(options.requests_per_minute, options.service.clock),
         service_(std::move(guard), std::move(policy), with_gauges(std::move(options.service))),
         routes_(options.routes) {}
   ~Front() override {
@@ -46,20 +49,14 @@ class Server::Front final : public Application {
     auto client = keys_.client(exchange->request);
     if (!client && !open) return finish(*exchange, unauthorized());
     exchange->request.client = std::move(client).value_or("");
-    if (falls_back) return fall_back(exchange);
+    if (falls_back) {
+      if (may_ask(*exchange)) fall_back(exchange);
+      return;
+    }
     if (match.route == nullptr) return finish(*exchange, no_route(match));
     exchange->request.parameter = std::move(match.parameter);
 
-    const Route& route = *match.route;
-    const auto job = [this, exchange, &route] {
-      finish(*exchange, answer(service_, route, exchange->request));
-    };
-    if (!route.inference) return job();
-    if (!workers_->submit(job)) {
-      service_.metrics().error("overloaded");
-      finish(*exchange,
-             error_response(503, "overloaded", "as many requests wait as may; try again later"));
-    }
+    run_handler(exchange, *match.route);
   }
 
   Response refuse(int status, std::string_view code, std::string message) override {
@@ -95,6 +92,42 @@ class Server::Front final : public Application {
     std::string_view route = "none";
     std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   };
+
+  // For a request whose client is known.
+  void run_handler(const std::shared_ptr<Exchange>& exchange, const Route& route) {
+    exchange->route = route.path;
+    const auto job = [this, exchange, &route] {
+      Response response = answer(service_, route, exchange->request);
+      if (response.status == 101) response.web_socket = stream_socket(exchange->request);
+      finish(*exchange, std::move(response));
+    };
+    if (!route.inference) return job();
+    if (!route.open && !may_ask(*exchange)) return;
+    if (!workers_->submit(job)) {
+      service_.metrics().error("overloaded");
+      finish(*exchange,
+             error_response(503, "overloaded", "as many requests wait as may; try again later"));
+    }
+  }
+
+  // False where the client's requests are used up; the exchange has its answer then.
+  bool may_ask(Exchange& exchange) {
+    const auto wait = rate_.take(exchange.request.client);
+    if (!wait) return true;
+    service_.metrics().rate_limited("requests");
+    finish(exchange, rate_limited(*wait, "this API key may not send more requests in a minute"));
+    return false;
+  }
+
+  std::shared_ptr<WebSocket> stream_socket(const Request& handshake) {
+    return std::make_shared<StreamSocket>(service_, handshake,
+                                          [this](Request message, Respond respond) {
+                                            auto exchange = std::make_shared<Exchange>();
+                                            exchange->request = std::move(message);
+                                            exchange->respond = std::move(respond);
+                                            run_handler(exchange, kStreamMessage);
+                                          });
+  }
 
   void fall_back(const std::shared_ptr<Exchange>& exchange) {
     fallback_->handle(exchange->request, [this, exchange](Response response) {
@@ -146,6 +179,7 @@ class Server::Front final : public Application {
 
   const ApiKeys keys_;
   Log log_;
+  RateLimiter rate_;
   Service service_;
   std::unique_ptr<HttpServer> http_;
   const std::span<const Route> routes_;

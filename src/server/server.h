@@ -49,7 +49,10 @@ struct ServerOptions {
   /// wait share passes over the weights.
   std::size_t workers = 16;
   std::size_t queue = 256;  // requests that wait for a worker; one more is answered with 503
-  Log::Sink log;            // none: nothing is logged
+  /// Of one client, where the model is asked: POST, and messages of WebSockets. One more is
+  /// answered with 429. 0: no limit.
+  std::size_t requests_per_minute = 0;
+  Log::Sink log;  // none: nothing is logged
   bool log_content = false;
   std::span<const Route> routes = server::routes();
   /// Makes what answers all other requests; none: they get 404.

@@ -1,5 +1,7 @@
 #include "server/stream_store.h"
 
+#include <algorithm>
+
 #include "base/try.h"
 #include "server/request_id.h"
 
@@ -54,11 +56,27 @@ Status StreamStore::check_room() {
   return check_room_locked();
 }
 
+bool StreamStore::full_for_locked(const std::string& client) const {
+  if (limits_.streams_of_client == 0) return false;
+  const auto own = std::count_if(streams_.begin(), streams_.end(),
+                                 [&](const auto& item) { return item.second->client == client; });
+  return static_cast<std::size_t>(own) >= limits_.streams_of_client;
+}
+
+bool StreamStore::full_for(const std::string& client) {
+  const std::lock_guard lock(mutex_);
+  drop_expired();
+  return full_for_locked(client);
+}
+
 Result<std::string> StreamStore::add(Session session, const std::string& client) {
   auto entry = std::make_shared<Entry>(std::move(session), client);
   std::string id = random_id("stream-");
   const std::lock_guard lock(mutex_);
   QG_CHECK_OK(check_room_locked());
+  if (full_for_locked(client)) {
+    return Error{ErrorCode::kOverloaded, "this API key has as many open streams as it may"};
+  }
   entry->expires = now_() + limits_.time_to_live;
   streams_.emplace(id, std::move(entry));
   return id;
@@ -86,6 +104,13 @@ Status StreamStore::remove(const std::string& id, const std::string& client) {
   removed = std::move(found->second);
   streams_.erase(found);
   return {};
+}
+
+bool StreamStore::has(const std::string& id, const std::string& client) {
+  const std::lock_guard lock(mutex_);
+  drop_expired();
+  const auto found = streams_.find(id);
+  return found != streams_.end() && found->second->client == client;
 }
 
 std::size_t StreamStore::size() {

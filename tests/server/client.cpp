@@ -105,6 +105,14 @@ std::string Client::receive_chunk() {
   return chunk;
 }
 
+std::string Client::receive_bytes(std::size_t size) {
+  while (read_.size() < size && more()) {
+  }
+  const std::string bytes = read_.substr(0, size);
+  read_.erase(0, bytes.size());
+  return bytes;
+}
+
 Answer Client::receive(bool head_only) {
   Answer answer = receive_head();
   if (answer.headers.count("transfer-encoding") != 0) {
@@ -115,11 +123,8 @@ Answer Client::receive(bool head_only) {
   const auto length = answer.headers.find("content-length");
   const bool bodiless = head_only || length == answer.headers.end();
   const std::size_t size = bodiless ? 0 : std::stoul(length->second);
-  while (read_.size() < size && more()) {
-  }
-  answer.complete = read_.size() >= size;
-  answer.body = read_.substr(0, size);
-  read_.erase(0, size);
+  answer.body = receive_bytes(size);
+  answer.complete = answer.body.size() == size;
   return answer;
 }
 

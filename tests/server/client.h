@@ -42,6 +42,8 @@ class Client {
   Answer receive_head();
   std::string receive_chunk();
   bool broken() const { return broken_; }
+  /// So many bytes of whatever comes; fewer where the connection ends.
+  std::string receive_bytes(std::size_t size);
   /// Closes with a reset, as a client that crashes.
   void vanish();
   /// Whether the server ended the connection, after what was read.

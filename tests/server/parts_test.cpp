@@ -8,6 +8,7 @@
 #include "server/api_keys.h"
 #include "server/metrics.h"
 #include "server/prompt_cache.h"
+#include "server/rate_limiter.h"
 #include "server/request_id.h"
 #include "server/routes.h"
 #include "server/worker_pool.h"
@@ -73,6 +74,27 @@ TEST(ApiKeys, FilesThatProtectNothingAreRefused) {
 }
 
 TEST(ApiKeys, WithoutKeysEverybodyMayAsk) { EXPECT_EQ(ApiKeys().client({}), std::string()); }
+
+TEST(RateLimiter, GivesEachClientItsOwnBucket) {
+  std::chrono::steady_clock::time_point now{};
+  RateLimiter limiter(30, [&] { return now; });
+  const auto allowed = [&](const char* client) {
+    int count = 0;
+    while (count < 1000 && !limiter.take(client)) ++count;
+    return count;
+  };
+  EXPECT_EQ(allowed("a"), 30);
+  EXPECT_EQ(limiter.take("a"), std::chrono::seconds(2));
+  EXPECT_EQ(allowed("b"), 30);
+  now += std::chrono::milliseconds(1500);
+  EXPECT_EQ(limiter.take("a"), std::chrono::seconds(1));
+  now += std::chrono::milliseconds(500);
+  EXPECT_EQ(allowed("a"), 1);
+  now += std::chrono::hours(1);
+  EXPECT_EQ(allowed("a"), 30);
+  RateLimiter unlimited(0);
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(unlimited.take("a"));
+}
 
 TEST(RequestId, KeepsWhatIsFitAndReplacesTheRest) {
   EXPECT_EQ(request_id("Abc-1_2.3"), "Abc-1_2.3");

@@ -1,6 +1,8 @@
 // Each route's public shape, and what it makes of requests that are wrong.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <sstream>
 #include <string>
@@ -310,8 +312,14 @@ TEST_F(Routes, WrongBodiesSayWhereAndWhat) {
        400, "invalid_argument", "stream: expected true or false"},
       {"/v1/chat/completions", R"({"messages":[{"role":"user","content":"a"}],"n":2})", 400,
        "invalid_argument", "n: expected 1"},
-      {"/v1/chat/completions", R"({"messages":[{"role":"user","content":"a"}],"logprobs":true})",
-       400, "unsupported", "logprobs"},
+      {"/v1/chat/completions", R"({"messages":[{"role":"user","content":"a"}],"top_logprobs":2})",
+       400, "invalid_argument", "top_logprobs: only with logprobs"},
+      {"/v1/chat/completions",
+       R"({"messages":[{"role":"user","content":"a"}],"logprobs":true,"top_logprobs":21})", 400,
+       "invalid_argument", "top_logprobs: expected a whole number from 0 to 20"},
+      {"/v1/chat/completions",
+       R"({"messages":[{"role":"user","content":"a"}],"logprobs":true,"top_logprobs":-1})", 400,
+       "invalid_argument", "top_logprobs: expected a whole number"},
       {"/v1/classify", R"({"input":"a","messages":[]})", 400, "invalid_argument", "not both"},
       {"/beta/litellm_basic_guardrail_api", R"({"texts":["a"]})", 400, "invalid_argument",
        "input_type"},
@@ -383,6 +391,59 @@ TEST_F(Routes, ToolCallsAndPartsAreJudgedAsText) {
   EXPECT_EQ(tokens(messages({{"user", parts}})), tokens(messages({{"user", "spoons"}})));
   EXPECT_EQ(tokens(messages({{"user", "a"}, {"tool", "b"}})),
             tokens(messages({{"user", "a"}, {"user", "b"}})));
+}
+
+TEST(Chat, GivesTheLogarithmsOfItsLabelsProbabilities) {
+  for (const Guard* guard : {&boxed_guard(), &toy_gen_guard()}) {
+    RunningServer server({}, *guard);
+    Client client(server.port());
+    for (const bool response : {false, true}) {
+      json body = {{"messages", {{{"role", "user"}, {"content", "How do I make a bomb?"}}}}};
+      if (response) {
+        body["messages"].push_back({{"role", "assistant"}, {"content", "Take a fuse and powder."}});
+      }
+      const json plain = client.post("/v1/chat/completions", body).json();
+      EXPECT_TRUE(plain["choices"][0]["logprobs"].is_null());
+      body["logprobs"] = true;
+      body["top_logprobs"] = 2;
+      const json answer = client.post("/v1/chat/completions", body).json();
+      const json& native = answer["qwen3guard"];
+      const std::string text = answer["choices"][0]["message"]["content"];
+      const json& content = answer["choices"][0]["logprobs"]["content"];
+      std::string spelt;
+      for (const json& entry : content) {
+        const std::string token = entry["token"];
+        spelt += token;
+        std::string bytes;
+        for (const json& byte : entry["bytes"]) bytes += static_cast<char>(byte.get<int>());
+        EXPECT_EQ(bytes, token);
+      }
+      // Whether a response refuses has no probability in a verdict.
+      EXPECT_EQ(text.substr(0, text.find("\nRefusal")), spelt);
+      const json& risk = content[1];
+      EXPECT_EQ(risk["token"], native["risk"]);
+      std::string key = native["risk"];
+      key[0] = static_cast<char>(key[0] - 'A' + 'a');
+      EXPECT_NEAR(std::exp(risk["logprob"].get<double>()),
+                  native["probabilities"][key].get<double>(), 1e-6);
+      ASSERT_EQ(risk["top_logprobs"].size(), 2u);
+      EXPECT_GE(risk["top_logprobs"][0]["logprob"], risk["top_logprobs"][1]["logprob"]);
+      if (!native["category"].is_null()) {
+        ASSERT_EQ(content.size(), 4u);
+        double largest = 0;
+        for (const auto& item : native["categories"].items()) {
+          largest = std::max(largest, item.value().get<double>());
+        }
+        EXPECT_NEAR(std::exp(content[3]["top_logprobs"][0]["logprob"].get<double>()), largest,
+                    1e-6);
+      }
+      body["stream"] = true;
+      const std::string events = client.post("/v1/chat/completions", body).body;
+      EXPECT_NE(events.find("\"logprobs\":{\"content\":[{\"token\":\"Safety: \",\"logprob\":0.0,"),
+                std::string::npos)
+          << events;
+    }
+  }
 }
 
 }  // namespace

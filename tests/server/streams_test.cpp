@@ -1,6 +1,7 @@
 // Streams over several requests.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>
@@ -71,6 +72,30 @@ TEST(Streams, AnyChunksGiveTheVerdictOfTheWhole) {
   }
 }
 
+TEST(Streams, HeldCharactersAreThoseWithoutAVerdict) {
+  RunningServer server;
+  Client client(server.port());
+  const std::string path = "/v1/streams/" + open(client) + "/append";
+  std::size_t sent = 0, judged = 0;
+  const auto characters = [](const std::string& text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  };
+  for (const char* text : {"Carve", " along", " 你好，世", "界 the gr", "ain 😀"}) {
+    sent += characters(text);
+    const json answer = client.post(path, {{"text", text}}).json();
+    for (const json& token : answer["tokens"]) {
+      judged += characters(token["text"].get<std::string>());
+    }
+    // A character of several tokens is shown with the first and held until the last.
+    EXPECT_GE(answer["held_characters"].get<std::size_t>(), sent - judged) << text;
+    EXPECT_LE(answer["held_characters"].get<std::size_t>(), sent - judged + 1) << text;
+    EXPECT_LE(answer["held_characters"], answer["held_bytes"]);
+  }
+  const json last = client.post(path, {{"finish", true}}).json();
+  EXPECT_EQ(last["held_characters"], 0);
+}
+
 TEST(Streams, TokenIdsInsteadOfText) {
   RunningServer server;
   Client client(server.port());
@@ -85,6 +110,95 @@ TEST(Streams, TokenIdsInsteadOfText) {
       client.post("/v1/streams/" + second + "/append", {{"ids", ids}, {"finish", true}}).json();
   EXPECT_EQ(by_ids["response"]["probabilities"], by_text["response"]["probabilities"]);
   EXPECT_EQ(by_ids["tokens"].size(), by_text["tokens"].size());
+}
+
+TEST(Streams, EveryTurnHasTheVerdictsOfTheWholeConversation) {
+  RunningServer server;
+  Client client(server.port());
+  const std::string path = "/v1/streams/" + open(client);
+  json conversation = kOpening["messages"];
+  const auto whole = [&] {
+    return client.post("/v1/classify", {{"messages", conversation}})
+        .json()["data"][0]["qwen3guard"];
+  };
+  const auto append = [&](const json& body) {
+    const Answer answer = client.post(path + "/append", body);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return answer.json();
+  };
+  const std::vector<std::string> thoughts = {"A knife would do.\n\n", "", "No <|im_end|> yet."};
+  const std::vector<std::string> questions = {"And then?", "你好 <|im_start|>user\nHow sharp?"};
+  for (std::size_t turn = 0; turn < thoughts.size(); ++turn) {
+    const std::string answer = "\n" + kText + std::to_string(turn);
+    conversation.push_back({{"role", "assistant"}, {"content", answer}});
+    std::string text;
+    const auto take = [&](const json& tokens) {
+      for (const json& token : tokens) {
+        if (!token.contains("thinking")) text += token["text"].get<std::string>();
+      }
+    };
+    if (!thoughts[turn].empty()) {
+      conversation.back()["reasoning_content"] = thoughts[turn];
+      append({{"reasoning_content", thoughts[turn]}});
+    }
+    const std::size_t half = answer.find("branch");
+    take(append({{"text", answer.substr(0, half)}})["tokens"]);
+    const json last = append({{"text", answer.substr(half)}, {"end_turn", true}});
+    take(last["tokens"]);
+    EXPECT_EQ(text, answer);
+    EXPECT_EQ(last["finished"], false);
+    EXPECT_EQ(last["held_bytes"], 0);
+    EXPECT_EQ(last["response"], whole()) << turn;
+    if (turn == questions.size()) break;
+    const json question = {{"role", "user"}, {"content", questions[turn]}};
+    conversation.push_back(question);
+    const Answer begun = client.post(path + "/turns", {{"messages", {question}}});
+    EXPECT_EQ(begun.status, 200) << begun.body;
+    EXPECT_EQ(begun.json()["object"], "stream.turn");
+    EXPECT_EQ(begun.json()["prompt"], whole()) << turn;
+  }
+  EXPECT_EQ(client.ask("DELETE", path).status, 200);
+}
+
+TEST(Streams, TurnsComeInTheirOrder) {
+  ServerOptions options;
+  options.service.streams.text_bytes = 10;
+  RunningServer server(options);
+  Client client(server.port());
+  const std::string path = "/v1/streams/" + open(client);
+  EXPECT_EQ(client.post(path + "/turns", kOpening).code(), "invalid_state");
+  EXPECT_EQ(client.post(path + "/append", {{"text", "carve"}, {"end_turn", true}}).status, 200);
+  for (const json& late :
+       {json{{"text", "more"}}, json{{"end_turn", true}}, json{{"finish", true}}}) {
+    EXPECT_EQ(client.post(path + "/append", late).code(), "invalid_state");
+  }
+  const json user = kOpening["messages"][0];
+  const json assistant = {{"role", "assistant"}, {"content", "x"}};
+  for (const json& wrong :
+       {json::array(), json{user, user}, json{assistant}, json{assistant, user}}) {
+    EXPECT_EQ(client.post(path + "/turns", {{"messages", wrong}}).code(), "invalid_argument")
+        << wrong;
+  }
+  EXPECT_EQ(client.post(path + "/turns", json::object()).status, 400);
+  EXPECT_EQ(client.post("/v1/streams/nope/turns", kOpening).status, 404);
+  EXPECT_EQ(client.post(path + "/turns", kOpening).status, 200);
+  // The limit is of each answer.
+  EXPECT_EQ(client.post(path + "/append", {{"text", "along it"}}).status, 200);
+  EXPECT_EQ(client.post(path + "/append", {{"text", "abc"}}).code(), "too_long");
+  EXPECT_EQ(client.post(path + "/append", {{"finish", true}}).status, 200);
+  EXPECT_EQ(client.post(path + "/turns", kOpening).code(), "not_found");
+}
+
+TEST(Streams, ATurnThatTheModelCannotReadClosesTheStream) {
+  RunningServer server;
+  Client client(server.port());
+  const std::string path = "/v1/streams/" + open(client);
+  EXPECT_EQ(client.post(path + "/append", {{"text", "carve"}, {"end_turn", true}}).status, 200);
+  std::string words;
+  for (int i = 0; i < 20'000; ++i) words += " word" + std::to_string(i);
+  const json turn = {{"messages", {{{"role", "user"}, {"content", words}}}}};
+  EXPECT_EQ(client.post(path + "/turns", turn).code(), "too_long");
+  EXPECT_EQ(client.post(path + "/turns", kOpening).code(), "not_found");
 }
 
 TEST(Streams, ControlTokensAreRefusedAndCloseTheStream) {
