@@ -26,6 +26,7 @@ struct GatewayArguments {
   std::string fail = "closed";
   std::string check_prompt = "parallel";
   std::string pass_through = "yes";
+  std::string annotations = "none";
   unsigned connect_seconds = 10;
   unsigned first_byte_seconds = 300;
   unsigned chunk_seconds = 60;
@@ -67,6 +68,8 @@ Result<int> run_gateway(const GatewayArguments& arguments) {
   options.guard.on_flag =
       arguments.on_flag == "replace" ? gateway::OnFlag::kReplace : gateway::OnFlag::kStop;
   options.guard.fail_open = arguments.fail == "open";
+  options.guard.annotations =
+      arguments.annotations == "azure" ? gateway::Annotations::kAzure : gateway::Annotations::kNone;
   options.prompt_first = arguments.check_prompt == "before";
   options.pass_through = arguments.pass_through == "yes";
   options.plain_bytes = arguments.plain_megabytes << 20;
@@ -110,6 +113,9 @@ void add_gateway(CLI::App& app, int& status) {
   choice("--fail", arguments->fail, {"closed", "open"}, "What cannot be judged is not sent, or is");
   choice("--check-prompt", arguments->check_prompt, {"parallel", "before"},
          "Judge the prompt while the upstream already works, or before it is asked");
+  choice("--annotations", arguments->annotations, {"none", "azure"},
+         "azure: answers say what was found as Azure OpenAI does, in content_filter_results and "
+         "prompt_filter_results");
   choice("--pass-through", arguments->pass_through, {"yes", "no"},
          "Forward requests for other paths, unjudged, or answer 404");
   command

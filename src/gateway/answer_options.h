@@ -15,10 +15,16 @@ enum class OnFlag {
   kReplace,  // the same after a text of the operator's
 };
 
+enum class Annotations {
+  kNone,
+  kAzure,  // content_filter_results and prompt_filter_results, as Azure OpenAI writes them
+};
+
 struct AnswerOptions {
   FilterOptions filter;
   OnFlag on_flag = OnFlag::kStop;
   std::string replacement;
+  Annotations annotations = Annotations::kNone;
   /// What cannot be judged passes, and is counted, instead of ending the answer.
   bool fail_open = false;
   std::size_t event_bytes = 1u << 20;       // of one event of a stream

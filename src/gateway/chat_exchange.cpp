@@ -7,6 +7,7 @@
 
 #include "base/try.h"
 #include "formats/verdict_json.h"
+#include "gateway/azure_annotations.h"
 #include "gateway/chat_request.h"
 #include "gateway/completion_body.h"
 #include "gateway/completion_stream.h"
@@ -68,6 +69,8 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
 
   const GatewayOptions& options() const { return gateway_->options; }
   server::Service& service() const { return gateway_->parts.service; }
+
+  bool annotates() const { return options().guard.annotations == Annotations::kAzure; }
 
   // Runs `step` on a worker; false if as much waits there as may.
   template <typename Step>
@@ -152,6 +155,13 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
     server::Response response =
         server::error_response(400, "content_filter", service().reason(*prompt_verdict_));
     response.decision = Decision::kBlock;
+    if (annotates()) {
+      nlohmann::json body = nlohmann::json::parse(response.body);
+      body["error"]["innererror"] = {
+          {"code", "ResponsibleAIPolicyViolation"},
+          {"content_filter_result", azure_results(*prompt_verdict_, true)}};
+      response.body = body.dump();
+    }
     finish(Outcome::kPromptBlocked, std::move(response));
   }
 
@@ -168,6 +178,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
                           {streams ? "delta" : "message", message},
                           {"finish_reason", "content_filter"},
                           {"qwen3guard", service().verdict_json(*prompt_verdict_)}}};
+    if (annotates()) answer["prompt_filter_results"] = azure_prompt_results(*prompt_verdict_, true);
     server::Response response{.body = formats::to_line(answer), .decision = Decision::kBlock};
     if (streams) {
       response.body = sse_event(response.body) + sse_event("[DONE]");
@@ -197,6 +208,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
     }
     if (!is_event_stream(head)) return read_plain();
     stream_.emplace(std::move(filters_), options().guard, verdict_json());
+    stream_->annotate_prompt(*prompt_verdict_);
     body_ = std::make_shared<BodyStream>();
     server::Response response = response_from(head);
     response.stream = body_;
@@ -295,7 +307,8 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   void guard_plain() {
     auto body = CompletionBody::parse(plain_, filters_.size());
     if (!body.ok()) return refuse_answer(body.error().message);
-    auto guarded = std::move(*body).guard(std::move(filters_), options().guard, verdict_json());
+    auto guarded = std::move(*body).guard(std::move(filters_), *prompt_verdict_, options().guard,
+                                          verdict_json());
     if (!guarded.ok()) return cannot_judge(Outcome::kGuardFailed, guarded.error());
     for (const Verdict& verdict : guarded->verdicts) add_verdict(verdict);
     server::Response response = response_from(**head_);

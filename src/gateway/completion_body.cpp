@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/try.h"
 #include "bytes/json.h"
+#include "gateway/azure_annotations.h"
 
 namespace qwen3guard::gateway {
 namespace {
@@ -71,9 +72,10 @@ Result<CompletionBody> CompletionBody::parse(std::string_view body, std::size_t 
 }
 
 Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
-                                          const AnswerOptions& options,
+                                          const Verdict& prompt, const AnswerOptions& options,
                                           const VerdictJson& verdict_json) && {
   QG_CHECK(filters.size() >= texts_.size());
+  const bool azure = options.annotations == Annotations::kAzure;
   GuardedBody result;
   for (std::size_t i = 0; i < texts_.size(); ++i) {
     ResponseFilter& filter = filters[i];
@@ -91,6 +93,7 @@ Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
       if (!options.fail_open) return std::move(status).error();
       filter.give_up();
       result.failed_open = true;
+      if (azure) choice["content_filter_results"] = azure_unjudged();
       continue;
     }
     const Verdict verdict = filter.verdict();
@@ -102,6 +105,7 @@ Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
     if (filter.blocked() || options.filter.mode == ResponseMode::kAudit) {
       choice["qwen3guard"] = verdict_json(verdict);
     }
+    if (azure) choice["content_filter_results"] = azure_results(verdict, filter.blocked());
   }
   if (result.blocked) {
     // What stands around the choices may repeat what they said.
@@ -110,6 +114,7 @@ Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
     if (body_.contains("usage")) whole["usage"] = std::move(body_["usage"]);
     body_ = std::move(whole);
   }
+  if (azure) body_["prompt_filter_results"] = azure_prompt_results(prompt, false);
   result.body = body_.dump();
   return result;
 }

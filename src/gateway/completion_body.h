@@ -26,9 +26,9 @@ class CompletionBody {
   static Result<CompletionBody> parse(std::string_view body, std::size_t most_choices);
 
   /// Judges every choice whole; what is flagged is cut or replaced. Errors are the guard's; none if
-  /// failing open. REQUIRES: a filter for each choice.
-  Result<GuardedBody> guard(std::vector<ResponseFilter> filters, const AnswerOptions& options,
-                            const VerdictJson& verdict_json) &&;
+  /// failing open. `prompt` is for annotations. REQUIRES: a filter for each choice.
+  Result<GuardedBody> guard(std::vector<ResponseFilter> filters, const Verdict& prompt,
+                            const AnswerOptions& options, const VerdictJson& verdict_json) &&;
 
  private:
   CompletionBody() = default;

@@ -7,6 +7,7 @@
 #include "bytes/json.h"
 #include "bytes/quote.h"
 #include "formats/verdict_json.h"
+#include "gateway/azure_annotations.h"
 #include "server/errors.h"
 #include "server/json_field.h"
 
@@ -41,6 +42,18 @@ CompletionStream::CompletionStream(std::vector<ResponseFilter> filters, AnswerOp
       reader_(options_.event_bytes) {
   choices_.reserve(filters.size());
   for (ResponseFilter& filter : filters) choices_.emplace_back(std::move(filter));
+}
+
+void CompletionStream::annotate_prompt(const Verdict& prompt) {
+  if (options_.annotations != Annotations::kAzure) return;
+  const json chunk = {{"id", ""},
+                      {"object", ""},
+                      {"created", 0},
+                      {"model", ""},
+                      {"prompt_filter_results", azure_prompt_results(prompt, false)},
+                      {"choices", json::array()},
+                      {"usage", nullptr}};
+  output_ += sse_event(chunk.dump());
 }
 
 Status CompletionStream::feed(std::string_view bytes) {
@@ -267,6 +280,7 @@ void CompletionStream::send_text(std::size_t index, Item& item, std::size_t rele
     choice["delta"]["role"] = *role;
     rest.erase(role);
   }
+  annotate(choices_[index].filter, false, choice);
   send(frame_of(*item.chunk), json::array({std::move(choice)}));
   item.text.erase(0, size);
   item.text_at += size;
@@ -280,6 +294,7 @@ void CompletionStream::send_item(std::size_t index, Item item) {
   if (item.last && options_.filter.mode == ResponseMode::kAudit && !filter.given_up()) {
     item.choice["qwen3guard"] = verdict_json_(filter.verdict());
   }
+  annotate(filter, item.last, item.choice);
   send(*item.chunk, json::array({std::move(item.choice)}));
 }
 
@@ -290,7 +305,15 @@ void CompletionStream::send_blocked(std::size_t index) {
   json last = {{"index", index}, {"delta", json::object()}, {"finish_reason", "content_filter"}};
   if (options_.on_flag == OnFlag::kReplace) last["delta"]["content"] = options_.replacement;
   last["qwen3guard"] = verdict_json_(choice.filter.verdict());
+  annotate(choice.filter, true, last);
   send(frame_of(*newest_chunk_), json::array({std::move(last)}));
+}
+
+// Where text leaves before it is judged, only the last event can say what was found.
+void CompletionStream::annotate(const ResponseFilter& filter, bool last, json& choice) const {
+  if (options_.annotations != Annotations::kAzure || (filter.passes_at_once() && !last)) return;
+  choice["content_filter_results"] =
+      filter.given_up() ? azure_unjudged() : azure_results(filter.verdict(), filter.blocked());
 }
 
 void CompletionStream::send(const json& chunk, json choices) {

@@ -26,6 +26,9 @@ class CompletionStream {
   CompletionStream(std::vector<ResponseFilter> filters, AnswerOptions options,
                    VerdictJson verdict_json);
 
+  /// With annotations: sends what was found in the prompt, in an event of its own. Before the first
+  /// feed().
+  void annotate_prompt(const Verdict& prompt);
   /// Takes bytes of the upstream's answer. Errors are the upstream's: what it sent is no chat
   /// completion. Nothing that the bytes hold is sent then.
   Status feed(std::string_view bytes);
@@ -93,6 +96,7 @@ class CompletionStream {
   void send_text(std::size_t index, Item& item, std::size_t released);
   void send_item(std::size_t index, Item item);
   void send_blocked(std::size_t index);
+  void annotate(const ResponseFilter& filter, bool last, Json& choice) const;
   void send(const Json& chunk, Json choices);
 
   const AnswerOptions options_;
