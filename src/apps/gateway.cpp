@@ -127,6 +127,11 @@ void add_gateway(CLI::App& app, int& status) {
                    "https: certificates of the authorities to believe, in place of the system's")
       ->type_name("FILE");
   add_server_options(*command, arguments->server);
+  command
+      ->add_option("--rules", options.rules_file,
+                   "Policy, mode and action by route, model, client or header: "
+                   "docs/formats/policy.md. Read anew on SIGHUP")
+      ->type_name("FILE");
   add_limit(*command, "--max-streams", options.streams, "Guarded answers under way", 1);
   add_limit(*command, "--max-choices", options.choices, "Choices of one request (n)", 1);
   add_limit(*command, "--max-held-kb", arguments->held_kilobytes,

@@ -27,6 +27,8 @@ struct AnswerOptions {
   Annotations annotations = Annotations::kNone;
   /// What cannot be judged passes, and is counted, instead of ending the answer.
   bool fail_open = false;
+  /// Who only watches must not be in the way.
+  bool fails_open() const { return fail_open || filter.mode == ResponseMode::kAudit; }
   std::size_t event_bytes = 1u << 20;       // of one event of a stream
   std::size_t held_event_bytes = 8u << 20;  // of all events whose text waits for a verdict
 };

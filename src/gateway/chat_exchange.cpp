@@ -42,7 +42,9 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
       : gateway_(std::move(gateway)),
         request_(std::move(request)),
         path_(std::move(path)),
-        answer_(std::move(respond)) {
+        answer_(std::move(respond)),
+        policy_(service().policy()),
+        guard_(gateway_->options.guard) {
     ++gateway_->guarded;
   }
   ~ChatExchange() {
@@ -70,7 +72,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   const GatewayOptions& options() const { return gateway_->options; }
   server::Service& service() const { return gateway_->parts.service; }
 
-  bool annotates() const { return options().guard.annotations == Annotations::kAzure; }
+  bool annotates() const { return guard_.annotations == Annotations::kAzure; }
 
   // Runs `step` on a worker; false if as much waits there as may.
   template <typename Step>
@@ -113,24 +115,34 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
       }
       return finish(Outcome::kRefused, server::error_response(chat.error()));
     }
+    choose_guard(chat->model);
     const Status opened = open_filters(*chat);
     if (!opened.ok()) return cannot_judge(Outcome::kGuardFailed, opened.error());
     if (prompt_verdict_->decision == Decision::kBlock &&
-        options().guard.filter.mode != ResponseMode::kAudit) {
+        guard_.filter.mode != ResponseMode::kAudit) {
       return block_prompt();
     }
     prompt_passes(Prompt::kPasses);
   }
 
+  // What cannot be judged is a matter of the gateway's own options: rules ask for the model.
+  void choose_guard(const std::string& model) {
+    const auto rules = gateway_->rules();
+    const Rule* rule =
+        rules ? rules->find({path_, model, request_.client, request_.headers}) : nullptr;
+    if (rule == nullptr) return;
+    policy_ = rule->policy;
+    guard_ = rule->applied_to(std::move(guard_));
+  }
+
   Status open_filters(const ChatRequest& chat) {
-    const Policy policy = service().policy();
     for (std::size_t i = 0; i < chat.choices; ++i) {
-      QG_TRY(Session session, service().guard().open(chat.prompt, policy));
+      QG_TRY(Session session, service().guard().open(chat.prompt, policy_));
       if (i == 0) {
         prompt_verdict_ = session.prompt();
         service().metrics().verdict(*prompt_verdict_);
       }
-      filters_.emplace_back(std::move(session), policy, options().guard.filter);
+      filters_.emplace_back(std::move(session), policy_, guard_.filter);
       if (chat.prefill) {
         filters_.back().add(true, chat.prefill->reasoning_content.value_or(""));
         filters_.back().add(false, chat.prefill->content);
@@ -149,11 +161,11 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   }
 
   void block_prompt() {
-    if (options().guard.on_flag == OnFlag::kReplace) {
+    if (guard_.on_flag == OnFlag::kReplace) {
       return finish(Outcome::kPromptBlocked, replacement_answer());
     }
     server::Response response =
-        server::error_response(400, "content_filter", service().reason(*prompt_verdict_));
+        server::error_response(400, "content_filter", service().reason(*prompt_verdict_, policy_));
     response.decision = Decision::kBlock;
     if (annotates()) {
       nlohmann::json body = nlohmann::json::parse(response.body);
@@ -169,7 +181,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   server::Response replacement_answer() const {
     const nlohmann::json asked = nlohmann::json::parse(request_.body, nullptr, false);
     const bool streams = asked.value("stream", nlohmann::json(false)) == true;
-    const OrderedJson message = {{"role", "assistant"}, {"content", options().guard.replacement}};
+    const OrderedJson message = {{"role", "assistant"}, {"content", guard_.replacement}};
     OrderedJson answer = {{"id", server::random_id("chatcmpl-")},
                           {"object", streams ? "chat.completion.chunk" : "chat.completion"},
                           {"created", std::time(nullptr)},
@@ -177,7 +189,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
     answer["choices"] = {{{"index", 0},
                           {streams ? "delta" : "message", message},
                           {"finish_reason", "content_filter"},
-                          {"qwen3guard", service().verdict_json(*prompt_verdict_)}}};
+                          {"qwen3guard", verdict_json()(*prompt_verdict_)}}};
     if (annotates()) answer["prompt_filter_results"] = azure_prompt_results(*prompt_verdict_, true);
     server::Response response{.body = formats::to_line(answer), .decision = Decision::kBlock};
     if (streams) {
@@ -207,7 +219,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
       return refuse_answer("the upstream's answer is compressed, though it was asked not to be");
     }
     if (!is_event_stream(head)) return read_plain();
-    stream_.emplace(std::move(filters_), options().guard, verdict_json());
+    stream_.emplace(std::move(filters_), guard_, verdict_json());
     stream_->annotate_prompt(*prompt_verdict_);
     body_ = std::make_shared<BodyStream>();
     server::Response response = response_from(head);
@@ -217,7 +229,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   }
 
   VerdictJson verdict_json() const {
-    return [this](const Verdict& verdict) { return service().verdict_json(verdict); };
+    return [this](const Verdict& verdict) { return service().verdict_json(verdict, policy_); };
   }
 
   // What is no completion, or must not be judged, goes on as it comes.
@@ -242,7 +254,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
         exchange->guard_bytes(taken);
       };
       if (self->on_worker(step)) return;
-      if (!self->options().guard.fail_open) return self->breaks(overloaded());
+      if (!self->guard_.fails_open()) return self->breaks(overloaded());
       self->stream_->give_up();  // what follows needs no model
       step();
     });
@@ -307,8 +319,8 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   void guard_plain() {
     auto body = CompletionBody::parse(plain_, filters_.size());
     if (!body.ok()) return refuse_answer(body.error().message);
-    auto guarded = std::move(*body).guard(std::move(filters_), *prompt_verdict_, options().guard,
-                                          verdict_json());
+    auto guarded =
+        std::move(*body).guard(std::move(filters_), *prompt_verdict_, guard_, verdict_json());
     if (!guarded.ok()) return cannot_judge(Outcome::kGuardFailed, guarded.error());
     for (const Verdict& verdict : guarded->verdicts) add_verdict(verdict);
     server::Response response = response_from(**head_);
@@ -325,7 +337,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   // Something cannot be judged, and nothing has been sent yet: the operator has said what then.
   void cannot_judge(Outcome outcome, const Error& error) {
     service().metrics().error(error_code_name(error.code));
-    if (!options().guard.fail_open) return finish(outcome, server::error_response(error));
+    if (!guard_.fails_open()) return finish(outcome, server::error_response(error));
     if (!plain_.empty()) {
       server::Response response = response_from(**head_);
       response.body = std::move(plain_);
@@ -376,6 +388,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
     if (!request_.client.empty()) line["client"] = request_.client;
     // When the client goes, a worker may be at work on the rest.
     if (outcome == Outcome::kClientGone) return gateway_->parts.log.report("guarded", line);
+    line["policy"] = policy_.name();
     if (prompt_verdict_) line["prompt"] = decision_name(prompt_verdict_->decision);
     if (decision_) line["response"] = decision_name(*decision_);
     if (flagged_) {
@@ -391,6 +404,10 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   const server::Request request_;
   const std::string path_;
   Answering answer_;
+
+  // The request's own, once its prompt is being judged.
+  Policy policy_;
+  AnswerOptions guard_;
 
   std::mutex mutex_;
   // Guarded by mutex_ until both are there.

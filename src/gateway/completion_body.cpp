@@ -90,7 +90,7 @@ Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
     filter.add(false, text.other);
     filter.end();
     if (Status status = filter.judge(); !status.ok()) {
-      if (!options.fail_open) return std::move(status).error();
+      if (!options.fails_open()) return std::move(status).error();
       filter.give_up();
       result.failed_open = true;
       if (azure) choice["content_filter_results"] = azure_unjudged();

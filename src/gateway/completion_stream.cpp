@@ -192,12 +192,12 @@ Status CompletionStream::judge() {
     if (choice.ended) continue;
     Status status = choice.filter.judge();
     if (status.ok()) continue;
-    if (!options_.fail_open) return status;
+    if (!options_.fails_open()) return status;
     choice.filter.give_up();
   }
   pump();
   if (Status status = check_held_events(); !status.ok()) {
-    if (!options_.fail_open) return status;
+    if (!options_.fails_open()) return status;
     give_up();
   }
   return {};

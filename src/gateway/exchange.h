@@ -4,11 +4,13 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "gateway/gateway.h"
+#include "gateway/rules.h"
 #include "gateway/upstream.h"
 #include "server/server.h"
 
@@ -42,6 +44,20 @@ struct Gateway {
 
   /// The request as the upstream gets it; `path` replaces what stands before the query.
   UpstreamRequest forwarded(const server::Request& request, const std::string& path) const;
+
+  /// Those for what begins now; null without any.
+  std::shared_ptr<const Rules> rules() const {
+    const std::lock_guard lock(rules_mutex_);
+    return rules_;
+  }
+  void set_rules(std::shared_ptr<const Rules> rules) {
+    const std::lock_guard lock(rules_mutex_);
+    rules_ = std::move(rules);
+  }
+
+ private:
+  mutable std::mutex rules_mutex_;
+  std::shared_ptr<const Rules> rules_;
 };
 
 /// Somebody who waits for an answer gets exactly one, and be it that nobody is left to give it.
