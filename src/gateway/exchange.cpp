@@ -70,10 +70,10 @@ class Relay : public std::enable_shared_from_this<Relay> {
 }  // namespace
 
 std::string_view outcome_name(Outcome outcome) {
-  static constexpr std::array<std::string_view, 11> kNames = {
-      "complete",         "flagged",        "prompt_blocked", "refused",
-      "overloaded",       "guard_failed",   "failed_open",    "upstream_failed",
-      "upstream_timeout", "upstream_error", "client_gone"};
+  static constexpr std::array<std::string_view, 12> kNames = {
+      "complete",        "recovered",        "flagged",        "prompt_blocked",
+      "refused",         "overloaded",       "guard_failed",   "failed_open",
+      "upstream_failed", "upstream_timeout", "upstream_error", "client_gone"};
   return kNames[static_cast<std::size_t>(outcome)];
 }
 

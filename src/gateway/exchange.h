@@ -19,6 +19,7 @@ namespace qwen3guard::gateway {
 /// How guarded requests end, for logs and metrics.
 enum class Outcome {
   kComplete,
+  kRecovered,        // the same, after what was flagged had been written anew
   kFlagged,          // the answer was stopped or replaced
   kPromptBlocked,    // the prompt was
   kRefused,          // a request that cannot be judged

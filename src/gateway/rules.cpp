@@ -119,9 +119,16 @@ Result<Rule> read_rule(const json& object, const std::string& where, const Polic
                                             {"cut", ResponseMode::kCut},
                                             {"audit", ResponseMode::kAudit}},
                                            rule.mode));
-  QG_CHECK_OK(read_choice_of<OnFlag>(object, where, "on_flag",
-                                     {{"stop", OnFlag::kStop}, {"replace", OnFlag::kReplace}},
-                                     rule.on_flag));
+  QG_CHECK_OK(read_choice_of<OnFlag>(
+      object, where, "on_flag",
+      {{"stop", OnFlag::kStop}, {"replace", OnFlag::kReplace}, {"rollback", OnFlag::kRollBack}},
+      rule.on_flag));
+  if (rule.on_flag == OnFlag::kRollBack &&
+      rule.mode.value_or(ResponseMode::kHold) != ResponseMode::kHold) {
+    return invalid(where +
+                   ": \"on_flag\": \"rollback\" expects \"mode\": \"hold\", others send what "
+                   "could not be taken back");
+  }
   QG_CHECK_OK(read_text(object, where, "replacement", rule.replacement));
   return rule;
 }

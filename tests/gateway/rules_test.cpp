@@ -94,6 +94,9 @@ TEST(Rules, WhatIsWrongIsNamed) {
   refused(R"({"version": 1, "rules": [{"policy": "strict", "on_flag": 1}]})", "on_flag");
   refused(R"({"version": 1, "rules": [{"policy": "strict", "headers": ["a"]}]})", "headers");
   refused(R"({"version": 1, "rules": [{"policy": "strict", "headers": {"a": 1}}]})", "'a'");
+  refused(
+      R"({"version": 1, "rules": [{"policy": "strict", "mode": "cut", "on_flag": "rollback"}]})",
+      "rollback");
   refused(R"({"version": 1, "policies": {"strict": {}}, "rules": []})", "strict");
   refused(R"({"version": 1, "policies": {"x": {"tresh": 1}}, "rules": []})", "tresh");
   refused(R"({"version": 1, "policies": {"x": {"name": "y"}}, "rules": []})", "'x'");
