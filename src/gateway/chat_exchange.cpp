@@ -253,11 +253,10 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
 
   // What is no completion, or must not be judged, goes on as it comes.
   void pass_on(Outcome outcome) {
-    server::Response response = response_from(**head_);
-    response.stream = relay(gateway_, call_, [self = shared_from_this(), outcome](const Status&) {
-      self->finish(outcome, {});
-    });
-    answer_(std::move(response));
+    relay(
+        gateway_, call_, response_from(**head_),
+        [this](server::Response response) { answer_(std::move(response)); },
+        [self = shared_from_this(), outcome](const Status&) { self->finish(outcome, {}); });
   }
 
   void refuse_answer(std::string_view message) {

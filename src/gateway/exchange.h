@@ -81,10 +81,11 @@ server::Response response_from(const UpstreamHead& head);
 /// An answer in place of the upstream's.
 server::Response upstream_failure(const Error& error);
 
-/// Passes an answer's body on as it comes; `done` hears at the end whether it came whole.
-std::shared_ptr<server::BodyStream> relay(std::shared_ptr<Gateway> gateway,
-                                          std::shared_ptr<UpstreamCall> call,
-                                          std::function<void(const Status&)> done);
+/// Answers with `head` and a body that is passed on as it comes; `done` hears at the end whether it
+/// came whole, and never before the answer is given.
+void relay(std::shared_ptr<Gateway> gateway, std::shared_ptr<UpstreamCall> call,
+           server::Response head, const server::Respond& respond,
+           std::function<void(const Status&)> done);
 
 /// Forwards a request that is not judged.
 void pass_through(const std::shared_ptr<Gateway>& gateway, const server::Request& request,
