@@ -115,7 +115,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   auto body = CompletionBody::parse(bytes, 2);
   if (!body.ok()) return 0;
-  const auto guarded = std::move(*body).guard(filters(options), options, verdict_json);
+  auto opened = filters(options);
+  const auto guarded = std::move(*body).guard(opened, Verdict(), options, verdict_json);
   if (guarded.ok()) require(nlohmann::json::parse(guarded->body, nullptr, false).is_object());
   return 0;
 }

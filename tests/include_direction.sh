@@ -25,7 +25,7 @@ engine: tokens heads policy verdict
 intervention: engine
 formats: engine
 server: formats engine policy
-gateway: server
+gateway: server intervention
 dataset: tokens verdict
 training: dataset bytes verdict
 evaluation: dataset engine policy

@@ -26,6 +26,9 @@ struct GatewayArguments {
   std::string fail = "closed";
   std::string check_prompt = "parallel";
   std::string pass_through = "yes";
+  std::string annotations = "none";
+  std::string then = "stop";
+  std::string prefill = "none";
   unsigned connect_seconds = 10;
   unsigned first_byte_seconds = 300;
   unsigned chunk_seconds = 60;
@@ -38,6 +41,19 @@ gateway::ResponseMode response_mode(const std::string& name) {
          : name == "chunked" ? gateway::ResponseMode::kChunked
          : name == "audit"   ? gateway::ResponseMode::kAudit
                              : gateway::ResponseMode::kHold;
+}
+
+gateway::OnFlag on_flag(const std::string& name) {
+  return name == "replace"    ? gateway::OnFlag::kReplace
+         : name == "rollback" ? gateway::OnFlag::kRollBack
+                              : gateway::OnFlag::kStop;
+}
+
+gateway::Prefill prefill(const std::string& name) {
+  return name == "message"  ? gateway::Prefill::kMessage
+         : name == "vllm"   ? gateway::Prefill::kVllm
+         : name == "prefix" ? gateway::Prefill::kPrefix
+                            : gateway::Prefill::kNone;
 }
 
 Result<std::string> read_key(const std::string& path) {
@@ -64,9 +80,17 @@ Result<int> run_gateway(const GatewayArguments& arguments) {
   options.limits.between = std::chrono::seconds(arguments.chunk_seconds);
   options.guard.filter.mode = response_mode(arguments.mode);
   options.guard.filter.held_bytes = arguments.held_kilobytes << 10;
-  options.guard.on_flag =
-      arguments.on_flag == "replace" ? gateway::OnFlag::kReplace : gateway::OnFlag::kStop;
+  options.guard.on_flag = on_flag(arguments.on_flag);
+  options.guard.roll_back.then_replace = arguments.then == "replace";
+  options.guard.roll_back.prefill = prefill(arguments.prefill);
+  if (arguments.on_flag == "rollback" && arguments.mode != "hold") {
+    return Error{ErrorCode::kInvalidArgument, "--on-flag rollback: expected --mode hold, found " +
+                                                  arguments.mode +
+                                                  ", which sends what could not be taken back"};
+  }
   options.guard.fail_open = arguments.fail == "open";
+  options.guard.annotations =
+      arguments.annotations == "azure" ? gateway::Annotations::kAzure : gateway::Annotations::kNone;
   options.prompt_first = arguments.check_prompt == "before";
   options.pass_through = arguments.pass_through == "yes";
   options.plain_bytes = arguments.plain_megabytes << 20;
@@ -101,8 +125,18 @@ void add_gateway(CLI::App& app, int& status) {
          "at once, and only report");
   add_limit(*command, "--block-characters", options.guard.filter.block_characters,
             "chunked: characters of a block; 0: blocks end with sentences", 0);
-  choice("--on-flag", arguments->on_flag, {"stop", "replace"},
-         "End a flagged answer, or put --replacement there first");
+  choice("--on-flag", arguments->on_flag, {"stop", "replace", "rollback"},
+         "End a flagged answer; put --replacement there first; or take back what was not sent yet "
+         "and have the upstream write on");
+  add_limit(*command, "--buffer", options.guard.roll_back.buffer,
+            "rollback: newest tokens that are not sent yet", 1);
+  add_limit(*command, "--retries", options.guard.roll_back.retries,
+            "rollback: how often in one answer", 0);
+  choice("--then", arguments->then, {"stop", "replace"},
+         "rollback: what is done when the retries are used up");
+  choice("--prefill", arguments->prefill, {"none", "message", "vllm", "prefix"},
+         "rollback: how the upstream takes the beginning of an answer: not at all; as a last "
+         "message; with vLLM's continue_final_message; with \"prefix\" in it");
   command
       ->add_option("--replacement", options.guard.replacement,
                    "What stands in place of flagged text")
@@ -110,6 +144,9 @@ void add_gateway(CLI::App& app, int& status) {
   choice("--fail", arguments->fail, {"closed", "open"}, "What cannot be judged is not sent, or is");
   choice("--check-prompt", arguments->check_prompt, {"parallel", "before"},
          "Judge the prompt while the upstream already works, or before it is asked");
+  choice("--annotations", arguments->annotations, {"none", "azure"},
+         "azure: answers say what was found as Azure OpenAI does, in content_filter_results and "
+         "prompt_filter_results");
   choice("--pass-through", arguments->pass_through, {"yes", "no"},
          "Forward requests for other paths, unjudged, or answer 404");
   command
@@ -121,6 +158,11 @@ void add_gateway(CLI::App& app, int& status) {
                    "https: certificates of the authorities to believe, in place of the system's")
       ->type_name("FILE");
   add_server_options(*command, arguments->server);
+  command
+      ->add_option("--rules", options.rules_file,
+                   "Policy, mode and action by route, model, client or header: "
+                   "docs/formats/policy.md. Read anew on SIGHUP")
+      ->type_name("FILE");
   add_limit(*command, "--max-streams", options.streams, "Guarded answers under way", 1);
   add_limit(*command, "--max-choices", options.choices, "Choices of one request (n)", 1);
   add_limit(*command, "--max-held-kb", arguments->held_kilobytes,
@@ -138,6 +180,7 @@ void add_gateway(CLI::App& app, int& status) {
       "  qwen3guard gateway --upstream http://127.0.0.1:8000\n"
       "  qwen3guard gateway --upstream http://llm:8000 --mode chunked --on-flag replace \\\n"
       "      --replacement 'I cannot help with that.'\n"
+      "  qwen3guard gateway --upstream http://llm:8000 --on-flag rollback --rules rules.json\n"
       "Logs are JSON lines on standard error. SIGTERM and SIGINT finish what is under way; a "
       "second one ends at once.\n"
       "docs/gateway.md has modes, limits and faults.");

@@ -15,7 +15,7 @@
 namespace qwen3guard::apps {
 namespace {
 
-// Ends the server on SIGTERM or SIGINT, and loads its policy anew on SIGHUP. Made before any other
+// Ends the server on SIGTERM or SIGINT, and reads its files anew on SIGHUP. Made before any other
 // thread, so that none of them takes the signals.
 class SignalWatch {
  public:
@@ -41,6 +41,7 @@ class SignalWatch {
         if (got <= 0) continue;
         if (got == SIGHUP) {
           server.set_policy(Policy::load(policy));
+          server.reload();
           continue;
         }
         // Who asks twice does not want to wait for what is under way.

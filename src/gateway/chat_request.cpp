@@ -30,6 +30,7 @@ Result<ChatRequest> parse_chat_request(std::string_view body, std::size_t most_c
     }
     request.choices = count;
   }
+  QG_TRY(request.model, fields["model"].text_or(""));
   QG_TRY(request.prompt, server::parse_messages(fields["messages"]));
   if (request.prompt.back().role == Role::kAssistant) {
     request.prefill = std::move(request.prompt.back());

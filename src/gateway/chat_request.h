@@ -15,6 +15,7 @@ struct ChatRequest {
   Conversation prompt;             // its last message is a user's
   std::optional<Message> prefill;  // the beginning of the answer, when the client wrote it
   std::size_t choices = 1;
+  std::string model;  // empty where none is named
 };
 
 /// Errors: kUnsupported for what cannot be judged (images); kInvalidJson, kInvalidUtf8,

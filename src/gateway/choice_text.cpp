@@ -28,18 +28,10 @@ bool is_name(std::string_view text) {
 // Appends every text in `value` that `known` does not hold already. Keys that hold names may; what
 // comes in pieces under another key may be a word of a sentence.
 void collect(const json& value, std::string_view key, std::string_view known, std::string& text) {
-  static constexpr std::array<std::string_view, 12> kNames = {"id",
-                                                              "type",
-                                                              "role",
-                                                              "object",
-                                                              "format",
-                                                              "name",
-                                                              "stop_reason",
-                                                              "finish_reason",
-                                                              "matched_stop",
-                                                              "status",
-                                                              "native_finish_reason",
-                                                              "signature"};
+  static constexpr std::array<std::string_view, 13> kNames = {
+      "id",          "type",          "role",         "object", "format",   "name",
+      "stop_reason", "finish_reason", "matched_stop", "status", "severity", "native_finish_reason",
+      "signature"};
   if (value.is_object()) {
     for (const auto& [name, member] : value.items()) {
       if (!is_name(name)) text += name;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/try.h"
 #include "bytes/json.h"
+#include "gateway/azure_annotations.h"
 
 namespace qwen3guard::gateway {
 namespace {
@@ -22,14 +23,27 @@ std::string released_part(const std::string& text, std::size_t at, std::size_t r
   return released <= at ? std::string() : text.substr(0, released - at);
 }
 
+// What a filter has of an answer that was written in several goes: the thinking of the first, and
+// `size` bytes of content.
+void set_whole_answer(const ResponseFilter& filter, std::size_t size, const ChoiceText& text,
+                      json& message) {
+  message["content"] = filter.answer().substr(0, size);
+  if (!text.thinking_key.empty()) message.erase(text.thinking_key);
+  if (filter.thinking().empty()) return;
+  message[text.thinking_key.empty() ? "reasoning_content" : text.thinking_key] = filter.thinking();
+}
+
 json cut_choice(const json& choice, const ChoiceText& text, const Places& places,
-                std::size_t released, const AnswerOptions& options) {
+                const ResponseFilter& filter, const AnswerOptions& options) {
+  const std::size_t released = filter.released();
   json message = {{"role", "assistant"}};
   message["content"] = released_part(text.content, places.content, released);
-  if (!text.thinking_key.empty()) {
+  if (filter.roll_backs() > 0) {
+    set_whole_answer(filter, filter.released_answer().size(), text, message);
+  } else if (!text.thinking_key.empty()) {
     message[text.thinking_key] = released_part(text.thinking, places.thinking, released);
   }
-  if (options.on_flag == OnFlag::kReplace) {
+  if (options.replaces()) {
     message["content"].get_ref<std::string&>() += options.replacement;
   }
   return {{"index", choice.value("index", json(0))},
@@ -70,10 +84,11 @@ Result<CompletionBody> CompletionBody::parse(std::string_view body, std::size_t 
   return result;
 }
 
-Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
-                                          const AnswerOptions& options,
+Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter>& filters,
+                                          const Verdict& prompt, const AnswerOptions& options,
                                           const VerdictJson& verdict_json) && {
   QG_CHECK(filters.size() >= texts_.size());
+  const bool azure = options.annotations == Annotations::kAzure;
   GuardedBody result;
   for (std::size_t i = 0; i < texts_.size(); ++i) {
     ResponseFilter& filter = filters[i];
@@ -81,27 +96,37 @@ Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
     json& choice = body_["choices"][i];
     Places places;
     filter.hold();
+    const bool again = filter.roll_backs() > 0;
+    const bool begun = filter.received() > 0;  // by the client, or by an earlier try
     places.thinking = filter.received();
-    filter.add(true, text.thinking);
+    if (!again) filter.add(true, text.thinking);
     places.content = filter.received();
     filter.add(false, text.content);
+    if (again) set_whole_answer(filter, filter.answer().size(), text, choice["message"]);
     filter.add(false, text.other);
     filter.end();
     if (Status status = filter.judge(); !status.ok()) {
-      if (!options.fail_open) return std::move(status).error();
+      if (!options.fails_open()) return std::move(status).error();
       filter.give_up();
       result.failed_open = true;
+      if (azure) choice["content_filter_results"] = azure_unjudged();
       continue;
     }
     const Verdict verdict = filter.verdict();
     result.verdicts.push_back(verdict);
     if (filter.blocked()) {
       result.blocked = true;
-      choice = cut_choice(choice, text, places, filter.released(), options);
+      result.wants_retry = options.rolls_back() && texts_.size() == 1 && text.other.empty() &&
+                           (again || !begun) && filter.can_roll_back() &&
+                           filter.roll_backs() < options.roll_back.retries;
+      choice = cut_choice(choice, text, places, filter, options);
     }
-    if (filter.blocked() || options.filter.mode == ResponseMode::kAudit) {
-      choice["qwen3guard"] = verdict_json(verdict);
+    if (filter.blocked() || again || options.filter.mode == ResponseMode::kAudit) {
+      auto object = verdict_json(verdict);
+      if (options.rolls_back()) add_waiting(options.roll_back, filter.roll_backs(), object);
+      choice["qwen3guard"] = std::move(object);
     }
+    if (azure) choice["content_filter_results"] = azure_results(verdict, filter.blocked());
   }
   if (result.blocked) {
     // What stands around the choices may repeat what they said.
@@ -110,6 +135,7 @@ Result<GuardedBody> CompletionBody::guard(std::vector<ResponseFilter> filters,
     if (body_.contains("usage")) whole["usage"] = std::move(body_["usage"]);
     body_ = std::move(whole);
   }
+  if (azure) body_["prompt_filter_results"] = azure_prompt_results(prompt, false);
   result.body = body_.dump();
   return result;
 }

@@ -17,6 +17,7 @@ struct GuardedBody {
   std::string body;  // for the client
   std::vector<Verdict> verdicts;
   bool blocked = false;
+  bool wants_retry = false;  // blocked, and its filter may be rolled back for another answer
   bool failed_open = false;
 };
 
@@ -26,9 +27,10 @@ class CompletionBody {
   static Result<CompletionBody> parse(std::string_view body, std::size_t most_choices);
 
   /// Judges every choice whole; what is flagged is cut or replaced. Errors are the guard's; none if
-  /// failing open. REQUIRES: a filter for each choice.
-  Result<GuardedBody> guard(std::vector<ResponseFilter> filters, const AnswerOptions& options,
-                            const VerdictJson& verdict_json) &&;
+  /// failing open. `prompt` is for annotations. After a roll-back the answer goes on with what the
+  /// filter has. REQUIRES: a filter for each choice.
+  Result<GuardedBody> guard(std::vector<ResponseFilter>& filters, const Verdict& prompt,
+                            const AnswerOptions& options, const VerdictJson& verdict_json) &&;
 
  private:
   CompletionBody() = default;

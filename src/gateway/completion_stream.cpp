@@ -7,6 +7,7 @@
 #include "bytes/json.h"
 #include "bytes/quote.h"
 #include "formats/verdict_json.h"
+#include "gateway/azure_annotations.h"
 #include "server/errors.h"
 #include "server/json_field.h"
 
@@ -41,6 +42,18 @@ CompletionStream::CompletionStream(std::vector<ResponseFilter> filters, AnswerOp
       reader_(options_.event_bytes) {
   choices_.reserve(filters.size());
   for (ResponseFilter& filter : filters) choices_.emplace_back(std::move(filter));
+}
+
+void CompletionStream::annotate_prompt(const Verdict& prompt) {
+  if (options_.annotations != Annotations::kAzure) return;
+  const json chunk = {{"id", ""},
+                      {"object", ""},
+                      {"created", 0},
+                      {"model", ""},
+                      {"prompt_filter_results", azure_prompt_results(prompt, false)},
+                      {"choices", json::array()},
+                      {"usage", nullptr}};
+  output_ += sse_event(chunk.dump());
 }
 
 Status CompletionStream::feed(std::string_view bytes) {
@@ -78,6 +91,10 @@ Status CompletionStream::feed_event(const std::string& data) {
   if (!chunk.is_object()) return upstream_error("an event is no JSON object");
   if (!JsonField(chunk)["error"].missing()) return upstream_error("it reports an error");
 
+  // A retry goes on with the answer that was begun.
+  if (id_.is_null()) id_ = chunk.value("id", json());
+  if (retries() > 0 && chunk.contains("id")) chunk["id"] = id_;
+
   json choices = json::array();
   if (const auto found = chunk.find("choices"); found != chunk.end()) {
     choices = std::move(*found);
@@ -113,6 +130,12 @@ Status CompletionStream::feed_choice(const std::shared_ptr<const json>& chunk, j
   if (std::find(choice.around.begin(), choice.around.end(), around) != choice.around.end()) {
     around.clear();
   }
+  const bool again = choice.filter.roll_backs() > 0;
+  if (again && object.contains("delta") && object["delta"].is_object()) {
+    // It has thought already, and has said who it is.
+    for (const char* key : {"reasoning_content", "reasoning"}) object["delta"].erase(key);
+    if (choice.role_sent) object["delta"].erase("role");
+  }
   auto read = read_choice(object, "delta", choice.calls, choice.filter.answer_begun());
   if (!read.ok()) return upstream_error("choices: " + read.error().message);
   const bool says_something =
@@ -121,6 +144,7 @@ Status CompletionStream::feed_choice(const std::shared_ptr<const json>& chunk, j
     return upstream_error("choices: text after the finish_reason");
   }
   if (!around.empty() && choice.around.size() < kTextsAround) choice.around.push_back(around);
+  if (!read->other.empty() || !around.empty()) choice.only_text = false;
 
   if (!read->thinking.empty()) {
     object["delta"].erase(read->thinking_key);
@@ -179,12 +203,12 @@ Status CompletionStream::judge() {
     if (choice.ended) continue;
     Status status = choice.filter.judge();
     if (status.ok()) continue;
-    if (!options_.fail_open) return status;
+    if (!options_.fails_open()) return status;
     choice.filter.give_up();
   }
   pump();
   if (Status status = check_held_events(); !status.ok()) {
-    if (!options_.fail_open) return status;
+    if (!options_.fails_open()) return status;
     give_up();
   }
   return {};
@@ -205,6 +229,36 @@ Status CompletionStream::check_held_events() const {
 void CompletionStream::give_up() {
   for (Choice& choice : choices_) choice.filter.give_up();
   pump();
+}
+
+bool CompletionStream::wants_retry() const {
+  const Choice& choice = choices_.front();
+  return !ended_ && options_.rolls_back() && choices_.size() == 1 && choice.only_text &&
+         choice.filter.can_roll_back() && retries() < options_.roll_back.retries;
+}
+
+Status CompletionStream::roll_back(std::string_view begin) {
+  Choice& choice = choices_.front();
+  choice.taken_back = choice.filter.verdict();
+  QG_CHECK_OK(choice.filter.roll_back());
+  choice.items.clear();
+  choice.calls = {};
+  choice.logprob_bytes = choice.filter.received();
+  choice.finishing = false;
+  others_.clear();
+  reader_ = SseReader(options_.event_bytes);
+  done_ = false;
+  if (begin.empty()) return {};
+  const json text = {{"index", 0u}, {"delta", {{"content", begin}}}, {"finish_reason", nullptr}};
+  return feed_choice(std::make_shared<const json>(frame_of(*newest_chunk_)), text, "",
+                     begin.size());
+}
+
+void CompletionStream::end_flagged() {
+  if (ended_) return;
+  send_blocked(0, *choices_.front().taken_back);
+  output_ += sse_event("[DONE]");
+  ended_ = ended_flagged_ = true;
 }
 
 void CompletionStream::fail(std::string_view code, std::string_view message) {
@@ -253,7 +307,9 @@ void CompletionStream::pump_choice(std::size_t index, std::uint64_t end) {
     send_item(index, std::move(item));
     choice.items.pop_front();
   }
-  if (choice.filter.blocked() && !choice.ended) send_blocked(index);
+  if (choice.filter.blocked() && !choice.ended && !wants_retry()) {
+    send_blocked(index, choice.filter.verdict());
+  }
 }
 
 // Sends the released part of an item's text.
@@ -267,6 +323,8 @@ void CompletionStream::send_text(std::size_t index, Item& item, std::size_t rele
     choice["delta"]["role"] = *role;
     rest.erase(role);
   }
+  annotate(choices_[index].filter, false, choice);
+  choices_[index].role_sent = true;  // in the first text, if at all
   send(frame_of(*item.chunk), json::array({std::move(choice)}));
   item.text.erase(0, size);
   item.text_at += size;
@@ -276,21 +334,41 @@ void CompletionStream::send_text(std::size_t index, Item& item, std::size_t rele
 void CompletionStream::send_item(std::size_t index, Item item) {
   if (!item.text.empty()) item.choice["delta"][item.key] = std::move(item.text);
   if (item.cut && says_nothing(*item.chunk, item.choice)) return;
-  const ResponseFilter& filter = choices_[index].filter;
-  if (item.last && options_.filter.mode == ResponseMode::kAudit && !filter.given_up()) {
-    item.choice["qwen3guard"] = verdict_json_(filter.verdict());
+  Choice& choice = choices_[index];
+  const ResponseFilter& filter = choice.filter;
+  choice.role_sent = true;
+  const bool reports = options_.filter.mode == ResponseMode::kAudit || filter.roll_backs() > 0;
+  if (item.last && reports && !filter.given_up()) {
+    item.choice["qwen3guard"] = verdict_of(choice, filter.verdict());
   }
+  annotate(filter, item.last, item.choice);
   send(*item.chunk, json::array({std::move(item.choice)}));
 }
 
-void CompletionStream::send_blocked(std::size_t index) {
+json CompletionStream::verdict_of(const Choice& choice, const Verdict& verdict) const {
+  auto object = verdict_json_(verdict);
+  if (options_.rolls_back()) add_waiting(options_.roll_back, choice.filter.roll_backs(), object);
+  return object;
+}
+
+void CompletionStream::send_blocked(std::size_t index, const Verdict& verdict) {
   Choice& choice = choices_[index];
   choice.items.clear();
   choice.ended = true;
   json last = {{"index", index}, {"delta", json::object()}, {"finish_reason", "content_filter"}};
-  if (options_.on_flag == OnFlag::kReplace) last["delta"]["content"] = options_.replacement;
-  last["qwen3guard"] = verdict_json_(choice.filter.verdict());
+  if (options_.replaces()) last["delta"]["content"] = options_.replacement;
+  last["qwen3guard"] = verdict_of(choice, verdict);
+  if (options_.annotations == Annotations::kAzure) {
+    last["content_filter_results"] = azure_results(verdict, true);
+  }
   send(frame_of(*newest_chunk_), json::array({std::move(last)}));
+}
+
+// Where text leaves before it is judged, only the last event can say what was found.
+void CompletionStream::annotate(const ResponseFilter& filter, bool last, json& choice) const {
+  if (options_.annotations != Annotations::kAzure || (filter.passes_at_once() && !last)) return;
+  choice["content_filter_results"] =
+      filter.given_up() ? azure_unjudged() : azure_results(filter.verdict(), false);
 }
 
 void CompletionStream::send(const json& chunk, json choices) {
@@ -301,6 +379,7 @@ void CompletionStream::send(const json& chunk, json choices) {
 
 std::vector<Verdict> CompletionStream::verdicts() const {
   std::vector<Verdict> verdicts;
+  if (ended_flagged_) return {*choices_.front().taken_back};
   for (const Choice& choice : choices_) {
     if (choice.filter.received() > 0) verdicts.push_back(choice.filter.verdict());
   }
@@ -308,8 +387,9 @@ std::vector<Verdict> CompletionStream::verdicts() const {
 }
 
 bool CompletionStream::blocked() const {
-  return std::any_of(choices_.begin(), choices_.end(),
-                     [](const Choice& choice) { return choice.filter.blocked(); });
+  return ended_flagged_ || std::any_of(choices_.begin(), choices_.end(), [](const Choice& choice) {
+           return choice.filter.blocked();
+         });
 }
 
 bool CompletionStream::failed_open() const {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +27,9 @@ class CompletionStream {
   CompletionStream(std::vector<ResponseFilter> filters, AnswerOptions options,
                    VerdictJson verdict_json);
 
+  /// With annotations: sends what was found in the prompt, in an event of its own. Before the first
+  /// feed().
+  void annotate_prompt(const Verdict& prompt);
   /// Takes bytes of the upstream's answer. Errors are the upstream's: what it sent is no chat
   /// completion. Nothing that the bytes hold is sent then.
   Status feed(std::string_view bytes);
@@ -35,6 +39,20 @@ class CompletionStream {
   Status judge();
   /// Judges no more and lets everything pass.
   void give_up();
+
+  /// The answer is flagged, and what was not sent of it may be written anew: roll_back() or
+  /// end_flagged() comes next. Only single answers without function calls and the like.
+  bool wants_retry() const;
+  /// All of the flagged answer.
+  std::string flagged_answer() const { return std::string(choices_.front().filter.answer()); }
+  std::string sent_answer() const { return std::string(choices_.front().filter.released_answer()); }
+  /// Forgets what was not sent. A new stream follows, whose content goes on with `begin` after
+  /// what was sent. Errors: those of Session.
+  Status roll_back(std::string_view begin);
+  std::size_t retries() const { return choices_.front().filter.roll_backs(); }
+  /// Nothing follows the last roll-back: the answer ends as flagged.
+  void end_flagged();
+
   /// Ends the stream with an error event, whatever is held.
   void fail(std::string_view code, std::string_view message);
 
@@ -73,14 +91,19 @@ class CompletionStream {
   };
   struct Choice {
     explicit Choice(ResponseFilter taken)
-        : filter(std::move(taken)), logprob_bytes(filter.received()) {}
+        : filter(std::move(taken)),
+          logprob_bytes(filter.received()),
+          only_text(filter.received() == 0) {}
     ResponseFilter filter;
     CallText calls;
     std::deque<Item> items;
     std::vector<std::string> around;  // texts around the choices that it has been given
     std::size_t logprob_bytes;        // where the text ends that logprobs have spelt
-    bool finishing = false;           // the upstream has finished it
-    bool ended = false;               // its last chunk is sent
+    bool only_text = true;            // thinking and content: no other key said anything
+    bool role_sent = false;
+    bool finishing = false;             // the upstream has finished it
+    bool ended = false;                 // its last chunk is sent
+    std::optional<Verdict> taken_back;  // of what was rolled back last
   };
 
   Status feed_event(const std::string& data);
@@ -92,7 +115,9 @@ class CompletionStream {
   void pump_choice(std::size_t index, std::uint64_t end);
   void send_text(std::size_t index, Item& item, std::size_t released);
   void send_item(std::size_t index, Item item);
-  void send_blocked(std::size_t index);
+  void send_blocked(std::size_t index, const Verdict& verdict);
+  Json verdict_of(const Choice& choice, const Verdict& verdict) const;
+  void annotate(const ResponseFilter& filter, bool last, Json& choice) const;
   void send(const Json& chunk, Json choices);
 
   const AnswerOptions options_;
@@ -101,10 +126,12 @@ class CompletionStream {
   std::vector<Choice> choices_;
   std::deque<Other> others_;
   std::shared_ptr<const Json> newest_chunk_ = std::make_shared<const Json>(Json::object());
+  Json id_;  // of the first chunk
   std::uint64_t order_ = 0;
   std::string output_;
   bool done_ = false;  // the upstream said so
   bool ended_ = false;
+  bool ended_flagged_ = false;
 };
 
 }  // namespace qwen3guard::gateway

@@ -70,10 +70,10 @@ class Relay : public std::enable_shared_from_this<Relay> {
 }  // namespace
 
 std::string_view outcome_name(Outcome outcome) {
-  static constexpr std::array<std::string_view, 11> kNames = {
-      "complete",         "flagged",        "prompt_blocked", "refused",
-      "overloaded",       "guard_failed",   "failed_open",    "upstream_failed",
-      "upstream_timeout", "upstream_error", "client_gone"};
+  static constexpr std::array<std::string_view, 12> kNames = {
+      "complete",        "recovered",        "flagged",        "prompt_blocked",
+      "refused",         "overloaded",       "guard_failed",   "failed_open",
+      "upstream_failed", "upstream_timeout", "upstream_error", "client_gone"};
   return kNames[static_cast<std::size_t>(outcome)];
 }
 
@@ -129,13 +129,14 @@ void Answering::operator()(server::Response response) {
   if (!answered_.exchange(true)) respond_(std::move(response));
 }
 
-std::shared_ptr<server::BodyStream> relay(std::shared_ptr<Gateway> gateway,
-                                          std::shared_ptr<UpstreamCall> call,
-                                          std::function<void(const Status&)> done) {
+void relay(std::shared_ptr<Gateway> gateway, std::shared_ptr<UpstreamCall> call,
+           server::Response head, const server::Respond& respond,
+           std::function<void(const Status&)> done) {
   const auto running =
       std::make_shared<Relay>(std::move(gateway), std::move(call), std::move(done));
+  head.stream = running->body();
+  respond(std::move(head));
   running->next();
-  return running->body();
 }
 
 void pass_through(const std::shared_ptr<Gateway>& gateway, const server::Request& request,
@@ -147,11 +148,11 @@ void pass_through(const std::shared_ptr<Gateway>& gateway, const server::Request
       gateway->parts.service.metrics().error("upstream_failed");
       return (*answer)(upstream_failure(result.error()));
     }
-    server::Response response = response_from(*result);
-    if (!head_only && result->status != 204 && result->status != 304) {
-      response.stream = relay(gateway, std::move(call), [](const Status&) {});
+    const auto give = [answer](server::Response response) { (*answer)(std::move(response)); };
+    if (head_only || result->status == 204 || result->status == 304) {
+      return give(response_from(*result));
     }
-    (*answer)(std::move(response));
+    relay(gateway, std::move(call), response_from(*result), give, [](const Status&) {});
   };
   const auto call = gateway->upstream->start(gateway->forwarded(request, path), std::move(head));
   if (request.departure) {

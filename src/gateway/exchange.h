@@ -4,11 +4,13 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "gateway/gateway.h"
+#include "gateway/rules.h"
 #include "gateway/upstream.h"
 #include "server/server.h"
 
@@ -17,6 +19,7 @@ namespace qwen3guard::gateway {
 /// How guarded requests end, for logs and metrics.
 enum class Outcome {
   kComplete,
+  kRecovered,        // the same, after what was flagged had been written anew
   kFlagged,          // the answer was stopped or replaced
   kPromptBlocked,    // the prompt was
   kRefused,          // a request that cannot be judged
@@ -42,6 +45,20 @@ struct Gateway {
 
   /// The request as the upstream gets it; `path` replaces what stands before the query.
   UpstreamRequest forwarded(const server::Request& request, const std::string& path) const;
+
+  /// Those for what begins now; null without any.
+  std::shared_ptr<const Rules> rules() const {
+    const std::lock_guard lock(rules_mutex_);
+    return rules_;
+  }
+  void set_rules(std::shared_ptr<const Rules> rules) {
+    const std::lock_guard lock(rules_mutex_);
+    rules_ = std::move(rules);
+  }
+
+ private:
+  mutable std::mutex rules_mutex_;
+  std::shared_ptr<const Rules> rules_;
 };
 
 /// Somebody who waits for an answer gets exactly one, and be it that nobody is left to give it.
@@ -64,10 +81,11 @@ server::Response response_from(const UpstreamHead& head);
 /// An answer in place of the upstream's.
 server::Response upstream_failure(const Error& error);
 
-/// Passes an answer's body on as it comes; `done` hears at the end whether it came whole.
-std::shared_ptr<server::BodyStream> relay(std::shared_ptr<Gateway> gateway,
-                                          std::shared_ptr<UpstreamCall> call,
-                                          std::function<void(const Status&)> done);
+/// Answers with `head` and a body that is passed on as it comes; `done` hears at the end whether it
+/// came whole, and never before the answer is given.
+void relay(std::shared_ptr<Gateway> gateway, std::shared_ptr<UpstreamCall> call,
+           server::Response head, const server::Respond& respond,
+           std::function<void(const Status&)> done);
 
 /// Forwards a request that is not judged.
 void pass_through(const std::shared_ptr<Gateway>& gateway, const server::Request& request,

@@ -49,6 +49,16 @@ class GatewayFallback final : public server::Fallback {
         {"gateway_streams", "Guarded answers under way.", static_cast<double>(gateway_->guarded)}};
   }
 
+  // Requests under way keep the rules that they have.
+  void reload() override {
+    const std::string& file = gateway_->options.rules_file;
+    if (file.empty()) return;
+    auto rules = Rules::load(file);
+    if (!rules.ok()) return gateway_->parts.log.event("rules_kept", rules.error().message);
+    gateway_->set_rules(std::make_shared<const Rules>(std::move(rules).value()));
+    gateway_->parts.log.event("rules_loaded", file);
+  }
+
   void stop() override { gateway_->upstream->stop(); }
 
  private:
@@ -64,15 +74,21 @@ Result<std::unique_ptr<server::Server>> start_gateway(Guard guard, Policy policy
                  "the gateway judges answers token by token, which a Gen model cannot; give a "
                  "Stream model"};
   }
-  if (options.guard.filter.mode == ResponseMode::kAudit) options.guard.fail_open = true;
+  std::shared_ptr<const Rules> rules;
+  if (!options.rules_file.empty()) {
+    QG_TRY(Rules loaded, Rules::load(options.rules_file));
+    rules = std::make_shared<const Rules>(std::move(loaded));
+  }
   server::ServerOptions server = std::move(options.server);
   server.routes = server::status_routes();
   // A guarded answer has one job at a time: its next one always finds room.
   server.queue = std::max(server.queue, 2 * options.streams);
   server.fallback =
-      [&options](const server::ServerParts& parts) -> Result<std::unique_ptr<server::Fallback>> {
+      [&options,
+       &rules](const server::ServerParts& parts) -> Result<std::unique_ptr<server::Fallback>> {
     QG_TRY(auto upstream, Upstream::create(options.upstream, options.limits));
     auto gateway = std::make_shared<Gateway>(std::move(options), parts, std::move(upstream));
+    gateway->set_rules(std::move(rules));
     return std::unique_ptr<server::Fallback>(std::make_unique<GatewayFallback>(std::move(gateway)));
   };
   return server::Server::start(std::move(guard), std::move(policy), std::move(server));

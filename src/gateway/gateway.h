@@ -16,6 +16,8 @@ struct GatewayOptions {
   UpstreamUrl upstream;
   UpstreamLimits limits;
   AnswerOptions guard;
+  /// Policies, modes and actions by request, in place of those above; empty: none.
+  std::string rules_file;
   /// The prompt is judged before the upstream hears of it, not meanwhile.
   bool prompt_first = false;
   /// Requests for other paths are forwarded, too, unjudged.
@@ -30,8 +32,8 @@ struct GatewayOptions {
   server::ServerOptions server;
 };
 
-/// Listens at once. Errors: those of Server::start and Upstream::create; kUnsupported for a Gen
-/// model, which cannot judge token by token.
+/// Listens at once. Errors: those of Server::start, Upstream::create and Rules::load; kUnsupported
+/// for a Gen model, which cannot judge token by token.
 Result<std::unique_ptr<server::Server>> start_gateway(Guard guard, Policy policy,
                                                       GatewayOptions options);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/try.h"
 #include "bytes/quote.h"
 #include "bytes/utf8.h"
@@ -41,8 +42,8 @@ void ResponseFilter::add(bool thinking, std::string_view text) {
   if (!given_up_) {
     if (pending_.empty() || pending_.back().first != thinking) pending_.push_back({thinking, ""});
     pending_.back().second += text;
-    kept_ += text;
   }
+  if (!given_up_ || options_.buffer_tokens > 0) kept_ += text;
   if (passes_at_once()) released_ = received_;
 }
 
@@ -89,8 +90,22 @@ void ResponseFilter::give_up() {
   given_up_ = true;
   finished_ = ending_;
   pending_.clear();
-  kept_.clear();
+  if (options_.buffer_tokens == 0) kept_.clear();
   released_ = received_;
+}
+
+Status ResponseFilter::roll_back() {
+  QG_CHECK(can_roll_back());
+  QG_CHECK_OK(session_.truncate(released_ - thinking_bytes_));
+  kept_.resize(released_);
+  received_ = cleared_ = released_;
+  pending_.clear();
+  // Tokens before the cut that a continuation may change are gone, too, and come again with it.
+  debouncer_.truncate(session_.tokens().size());
+  block_at_.reset();
+  ending_ = finished_ = false;
+  ++roll_backs_;
+  return {};
 }
 
 void ResponseFilter::read_tokens() {
@@ -139,9 +154,11 @@ void ResponseFilter::release() {
       leaked_ = characters(std::string_view(kept_).substr(clear - kept_at_, released_ - clear));
     }
   } else {
-    const std::size_t end = options_.mode == ResponseMode::kChunked ? block_end(clear) : clear;
+    const std::size_t free = std::min(clear, buffer_begin());
+    const std::size_t end = options_.mode == ResponseMode::kChunked ? block_end(free) : free;
     released_ = std::max(released_, end);
   }
+  if (options_.buffer_tokens > 0) return;
   // A token may reach back into what is cleared, but not into what was dropped here.
   const std::size_t last_token =
       session_.tokens().empty()
@@ -150,6 +167,15 @@ void ResponseFilter::release() {
   const std::size_t drop = character_begin(std::min({released_, clear, last_token}));
   kept_.erase(0, drop - kept_at_);
   kept_at_ = drop;
+}
+
+// Counted from the newest token that was read: a flag's own, however much came with it.
+std::size_t ResponseFilter::buffer_begin() const {
+  if (options_.buffer_tokens == 0 || finished()) return received_;
+  const std::size_t read = debouncer_.size();
+  if (read < options_.buffer_tokens) return thinking_bytes_;
+  const JudgedToken& oldest = session_.tokens()[read - options_.buffer_tokens];
+  return oldest.thinking ? thinking_bytes_ : character_begin(position(oldest, oldest.byte_begin));
 }
 
 // The end of the last whole block in what is cleared.

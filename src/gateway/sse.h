@@ -24,7 +24,7 @@ class SseReader {
  private:
   void take_line(std::vector<std::string>& events);
 
-  const std::size_t limit_;
+  std::size_t limit_;
   std::string line_;
   std::string data_;
   std::size_t event_size_ = 0;

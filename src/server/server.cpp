@@ -79,6 +79,10 @@ class Server::Front final : public Application {
     service_.set_policy(std::move(policy).value());
   }
 
+  void reload() {
+    if (fallback_) fallback_->reload();
+  }
+
   void drain() {
     service_.start_draining();
     log_.event("draining", "finishing what is under way");
@@ -199,6 +203,7 @@ Result<std::unique_ptr<Server>> Server::start(Guard guard, Policy policy, Server
 
 std::uint16_t Server::port() const { return front_->port(); }
 void Server::run() { front_->run(); }
+void Server::reload() { front_->reload(); }
 void Server::drain() { front_->drain(); }
 void Server::set_policy(Result<Policy> policy) { front_->set_policy(std::move(policy)); }
 

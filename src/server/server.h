@@ -29,6 +29,8 @@ class Fallback {
   virtual void handle(Request request, Respond respond) = 0;
   /// What it adds to the metrics. From any thread.
   virtual std::vector<Metrics::Gauge> gauges() const = 0;
+  /// Reads its files anew, as far as it has any. From any thread.
+  virtual void reload() {}
   /// The server ends: returns when no thread but the workers runs code of this object.
   virtual void stop() = 0;
 };
@@ -71,6 +73,8 @@ class Server {
   /// From any thread: what begins from now on is judged by it. An error keeps the old one, and is
   /// logged.
   void set_policy(Result<Policy> policy);
+  /// From any thread: the fallback reads its files anew.
+  void reload();
   /// From any thread: what is under way is finished, nothing new is taken, run() returns.
   void drain();
 

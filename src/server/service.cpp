@@ -53,19 +53,23 @@ std::string Service::render_metrics() {
   return metrics_.render(gauges);
 }
 
-std::string Service::reason(const Verdict& verdict) const {
+std::string Service::reason(const Verdict& verdict, const Policy& policy) const {
   std::string reason = "the " + std::string(target_name(verdict.target)) + " is " +
                        std::string(risk_name(verdict.risk));
   if (verdict.category) {
     reason += ": " + guard_.category_label(verdict.target, *verdict.category);
   }
-  return reason + " (policy " + policy().name() + ")";
+  return reason + " (policy " + policy.name() + ")";
 }
 
 nlohmann::ordered_json Service::verdict_json(const Verdict& verdict) const {
+  return verdict_json(verdict, policy());
+}
+
+nlohmann::ordered_json Service::verdict_json(const Verdict& verdict, const Policy& policy) const {
   nlohmann::ordered_json json;
   formats::add_verdict(guard_, verdict, json);
-  json["policy"] = policy().name();
+  json["policy"] = policy.name();
   return json;
 }
 

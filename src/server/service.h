@@ -56,9 +56,12 @@ class Service {
   void start_draining() { draining_ = true; }
 
   /// A verdict in one sentence that quotes nothing of what was judged.
-  std::string reason(const Verdict& verdict) const;
+  std::string reason(const Verdict& verdict) const { return reason(verdict, policy()); }
   /// Keys of docs/formats/moderation.md and the policy's name.
   nlohmann::ordered_json verdict_json(const Verdict& verdict) const;
+  // The same of verdicts under a policy that is not the service's.
+  std::string reason(const Verdict& verdict, const Policy& policy) const;
+  nlohmann::ordered_json verdict_json(const Verdict& verdict, const Policy& policy) const;
 
  private:
   const Guard guard_;

@@ -4,8 +4,8 @@
     python3 -m venv venv && venv/bin/pip install openai
     venv/bin/python tests/clients/openai_python_gateway.py build/release/qwen3guard
 
-Starts the gateway once for each mode on a free port. Exit status 0 when the package sees what it
-should: safe answers whole, flagged ones with finish_reason "content_filter".
+Starts the gateway once for each mode, and once with roll-back, on a free port. Exit status 0 when the package sees what it
+should: safe answers whole, flagged ones with finish_reason "content_filter", or written anew.
 """
 
 import http.server
@@ -128,6 +128,12 @@ def run(client: openai.OpenAI, mode: str) -> None:
         check(text == UNSAFE + " " and reason == "stop", "audit: nothing is blocked")
         check("qwen3guard" in answer.model_extra, "audit: the verdict beside the answer")
         return
+    if mode == "rollback":
+        # The question for a self-criticism is not "unsafe": the upstream answers it harmlessly.
+        check(text == SAFE + " " and reason == "stop", "rollback: a flagged stream is written anew")
+        check(answer.message.content == SAFE and answer.finish_reason == "stop", "rollback: a plain answer, too")
+        check(answer.model_extra["qwen3guard"]["retries"] == 1, "rollback: one retry")
+        return
     check(reason == "content_filter" and UNSAFE.startswith(text.rstrip()), f"{mode}: a flagged stream")
     if mode != "cut":
         check("kill" not in text, f"{mode}: nothing flagged is sent")
@@ -143,10 +149,11 @@ def main() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as policy:
         json.dump(POLICY, policy)
         policy.flush()
-        for mode in ("hold", "chunked", "cut", "audit"):
+        for mode in ("hold", "chunked", "cut", "audit", "rollback"):
+            chosen = ["--on-flag", mode] if mode == "rollback" else ["--mode", mode]
             gateway = subprocess.Popen(
                 [*sys.argv[1:], "gateway", "--upstream", f"http://127.0.0.1:{upstream.server_port}",
-                 "--listen", "127.0.0.1:0", "--mode", mode, "--policy", policy.name],
+                 "--listen", "127.0.0.1:0", *chosen, "--policy", policy.name],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             )
             try:

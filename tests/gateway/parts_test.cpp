@@ -81,7 +81,8 @@ TEST(CompletionBody, EveryTextOfAMessageIsJudged) {
         {"choices", {{{"index", 0}, {"message", messages[i / 3]}, {"finish_reason", "stop"}}}}};
     auto body = CompletionBody::parse(whole.dump(), 1);
     ASSERT_TRUE(body.ok());
-    const auto guarded = std::move(*body).guard(filters(options, policy), options, verdict_json);
+    auto opened = filters(options, policy);
+    const auto guarded = std::move(*body).guard(opened, Verdict(), options, verdict_json);
     ASSERT_TRUE(guarded.ok());
     EXPECT_TRUE(guarded->blocked) << whole;
     EXPECT_EQ(guarded->body.find("kill"), std::string::npos) << guarded->body;
@@ -99,7 +100,8 @@ TEST(CompletionBody, SafeAnswersStayAsTheyAre) {
                                    {"logprobs", nullptr}}}}};
   auto body = CompletionBody::parse(whole.dump(), 1);
   ASSERT_TRUE(body.ok());
-  const auto guarded = std::move(*body).guard(filters({}, Policy::strict()), {}, verdict_json);
+  auto opened = filters({}, Policy::strict());
+  const auto guarded = std::move(*body).guard(opened, Verdict(), {}, verdict_json);
   ASSERT_TRUE(guarded.ok());
   EXPECT_EQ(nlohmann::json::parse(guarded->body), whole);
 }

@@ -24,6 +24,7 @@ class RunningGateway {
 
   std::uint16_t port() const { return server_->port(); }
   void drain() { server_->drain(); }
+  void reload() { server_->reload(); }
   bool stops(std::chrono::seconds patience = std::chrono::seconds(20));
   /// What GET /metrics says after `name`, its labels included; 0 where that is missing.
   double metric(const std::string& name) const;
