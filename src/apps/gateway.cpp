@@ -149,6 +149,9 @@ void add_gateway(CLI::App& app, int& status) {
          "prompt_filter_results");
   choice("--pass-through", arguments->pass_through, {"yes", "no"},
          "Forward requests for other paths, unjudged, or answer 404");
+  command->add_flag(
+      "--page", options.page,
+      "Show the page with the live board at /, in place of what the upstream has there");
   command
       ->add_option("--upstream-key-file", arguments->upstream_key_file,
                    "API key for the upstream, in place of the client's")

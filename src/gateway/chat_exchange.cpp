@@ -61,6 +61,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   ~ChatExchange() {
     if (body_) body_->abort();  // unless it has ended
     if (call_) call_->cancel();
+    hold(0);
     --gateway_->guarded;
   }
 
@@ -285,10 +286,17 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
     const Status judged = stream_->judge();
     if (!judged.ok()) return breaks(judged.error());
     body_->write(stream_->take());
+    hold(stream_->held_bytes());
     if (stream_->wants_retry()) return retry_stream();
     if (stream_->ended() || bytes.empty()) return end_stream(stream_outcome());
     body_->when_below(options().buffered_bytes,
                       [self = shared_from_this()] { self->read_stream(); });
+  }
+
+  // Counts the stream's held bytes anew.
+  void hold(std::size_t bytes) {
+    gateway_->held += bytes - held_;
+    held_ = bytes;
   }
 
   Outcome stream_outcome() const {
@@ -506,6 +514,7 @@ class ChatExchange : public std::enable_shared_from_this<ChatExchange> {
   std::optional<Decision> decision_;
   std::optional<Verdict> flagged_;
   std::size_t leaked_ = 0;
+  std::size_t held_ = 0;
 };
 
 }  // namespace

@@ -41,6 +41,7 @@ struct Gateway {
   const GatewayOptions options;
   const server::ServerParts parts;
   std::atomic<std::size_t> guarded = 0;  // under way
+  std::atomic<std::size_t> held = 0;     // bytes of streams that wait for a verdict
   const std::unique_ptr<Upstream> upstream;
 
   /// The request as the upstream gets it; `path` replaces what stands before the query.

@@ -1,6 +1,8 @@
 #include "gateway/gateway.h"
 
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "base/try.h"
 #include "bytes/quote.h"
@@ -46,7 +48,9 @@ class GatewayFallback final : public server::Fallback {
 
   std::vector<server::Metrics::Gauge> gauges() const override {
     return {
-        {"gateway_streams", "Guarded answers under way.", static_cast<double>(gateway_->guarded)}};
+        {"gateway_streams", "Guarded answers under way.", static_cast<double>(gateway_->guarded)},
+        {"gateway_held_bytes", "Text of streams that waits for a verdict.",
+         static_cast<double>(gateway_->held)}};
   }
 
   // Requests under way keep the rules that they have.
@@ -65,6 +69,19 @@ class GatewayFallback final : public server::Fallback {
   const std::shared_ptr<Gateway> gateway_;
 };
 
+// Those of whoever runs it, and with them the page.
+std::span<const server::Route> board_routes() {
+  static const std::vector<server::Route> all = [] {
+    std::vector<server::Route> routes(server::status_routes().begin(),
+                                      server::status_routes().end());
+    for (const server::Route& route : server::routes()) {
+      if (route.path == "/" || route.path.starts_with("/assets/")) routes.push_back(route);
+    }
+    return routes;
+  }();
+  return all;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<server::Server>> start_gateway(Guard guard, Policy policy,
@@ -80,7 +97,7 @@ Result<std::unique_ptr<server::Server>> start_gateway(Guard guard, Policy policy
     rules = std::make_shared<const Rules>(std::move(loaded));
   }
   server::ServerOptions server = std::move(options.server);
-  server.routes = server::status_routes();
+  server.routes = options.page ? board_routes() : server::status_routes();
   // A guarded answer has one job at a time: its next one always finds room.
   server.queue = std::max(server.queue, 2 * options.streams);
   server.fallback =

@@ -22,6 +22,8 @@ struct GatewayOptions {
   bool prompt_first = false;
   /// Requests for other paths are forwarded, too, unjudged.
   bool pass_through = true;
+  /// The page with the live board stands at "/", in place of what the upstream has there.
+  bool page = false;
   /// Sent to the upstream in place of the client's Authorization; empty: that one goes on, unless
   /// the gateway's own keys are asked for.
   std::string upstream_key;

@@ -6,6 +6,7 @@
 // CHROMIUM names the browser (/usr/bin/chromium). Exit status 0 when everything holds.
 
 import { spawn } from "node:child_process";
+import { createServer } from "node:http";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -34,8 +35,9 @@ function temporary(name, text) {
 }
 
 const servers = [];
-async function serve(...options) {
-  const server = spawn(program, ["serve", "--listen", "127.0.0.1:0", "--model", kModel, ...options], {
+const serve = (...options) => start("serve", ...options);
+async function start(command, ...options) {
+  const server = spawn(program, [command, "--listen", "127.0.0.1:0", "--model", kModel, ...options], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   servers.push(server);
@@ -391,7 +393,8 @@ async function board(browser, server) {
   }
   const routes = await page.$$eval("#routes th", (heads) => heads.map((head) => head.textContent));
   check(routes.includes("/v1/classify") && !routes.includes("/metrics"), `board: routes ${routes.join(" ")}`);
-  check((await page.$$("#board canvas")).length === 4, "board: four charts");
+  check((await page.$$("#board section:not([hidden]) canvas")).length === 4, "board: four charts");
+  check(await page.isHidden("#gateway-tiles"), "board: nothing of a gateway");
   check((await page.$$("#categories li")).length > 0, "board: categories");
   if (pictures) {
     await page.setViewportSize({ width: 1180, height: 780 });
@@ -403,6 +406,65 @@ async function board(browser, server) {
   check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "board: fits a narrow screen");
   check(page.problems.length === 0, `board: no errors ${page.problems}`);
   await page.close();
+}
+
+// An upstream that answers in words; what the prompt says decides how.
+function upstream() {
+  const answers = {
+    kind: ["Carve ", "along ", "the ", "grain."],
+    cruel: "Mix bleach and ammonia to make poison gas at home and kill a person. Then kill all of them with a bomb.".split(/(?<= )/),
+  };
+  const server = createServer(async (request, response) => {
+    let body = "";
+    for await (const piece of request) body += piece;
+    const { seed } = JSON.parse(body);
+    if (seed === "broken") return response.destroy();
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    const send = (delta, finish_reason) =>
+      response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`);
+    for (const content of answers[seed] ?? answers.kind) send({ content }, null);
+    if (seed === "waiting") return; // for ever
+    send({}, "stop");
+    response.end("data: [DONE]\n\n");
+  });
+  return new Promise((listening) => server.listen(0, "127.0.0.1", () => listening(server)));
+}
+
+async function gateway(browser) {
+  const behind = await upstream();
+  const policy = { version: 1, threshold: 0.5, prompt: { action: "allow" } };
+  const server = await start("gateway", "--page", "--upstream", `http://127.0.0.1:${behind.address().port}`,
+    "--policy", temporary("policy.json", JSON.stringify(policy)));
+  const ask = (seed) =>
+    fetch(`${server.url}v1/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: "m", stream: true, seed, messages: [{ role: "user", content: "How do I whittle a spoon?" }] }),
+    });
+  const page = await open(browser, server);
+  await page.waitForSelector("#gateway-tiles:not([hidden])");
+  check((await page.isVisible("#board")) && (await page.isHidden("#tab-playground")), "gateway: the board alone");
+  check(await page.isVisible("#no-outcomes"), "gateway: nothing has ended yet");
+  for (const seed of ["kind", "kind", "cruel"]) await (await ask(seed)).text();
+  check((await ask("broken")).status === 502, "gateway: the upstream breaks");
+  const waiting = await ask("waiting");
+  const shown = { guarded: "1", answers: "4", flagged: "1", prompts: "0", unjudged: "0", upstream: "1", leaked: "0" };
+  for (const [tile, value] of Object.entries(shown)) {
+    await page.waitForFunction(([id, text]) => document.querySelector(id).textContent === text, [`#tile-${tile}`, value]);
+    check(true, `gateway: ${tile} ${value}`);
+  }
+  check(/^[1-9]\d* B$/.test(await page.textContent("#tile-held")), `gateway: held ${await page.textContent("#tile-held")}`);
+  const names = (id) => page.$$eval(`#${id} .name`, (found) => found.map((name) => name.textContent));
+  check((await names("outcomes")).join() === "complete,flagged,upstream failed", `gateway: ends ${await names("outcomes")}`);
+  check((await names("flags")).length === 1, `gateway: flags ${await names("flags")}`);
+  check((await page.$$("#board section:not([hidden]) canvas")).length === 5, "gateway: one chart more");
+  await page.setViewportSize({ width: 360, height: 700 });
+  await page.waitForTimeout(200);
+  check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "gateway: fits a narrow screen");
+  check(page.problems.length === 0, `gateway: no errors ${page.problems}`);
+  await waiting.body.cancel();
+  await page.close();
+  behind.closeAllConnections();
+  behind.close();
 }
 
 let browser;
@@ -422,6 +484,7 @@ try {
   await looks(browser, strict, "dark", { colorScheme: "dark" }, 3);
   await looks(browser, strict, "narrow", { colorScheme: "light", viewport: { width: 360, height: 700 } }, 1);
   await board(browser, strict);
+  await gateway(browser);
   await ownPolicy(browser);
   await failing(browser);
   await keys(browser);

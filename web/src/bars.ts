@@ -1,6 +1,6 @@
 // Names with a bar and a number each: probabilities, counts.
 
-import { make, setText } from "./dom";
+import { find, make, setText } from "./dom";
 
 interface Row {
   element: HTMLElement;
@@ -39,4 +39,11 @@ export class Bars {
     this.list.append(element);
     return { element, name, fill, number };
   }
+}
+
+/** Counts by name, the largest first, as shares of `total`; `empty` is the element that says that there are none. */
+export function setCounts(bars: Bars, empty: string, counts: [string, number][], total: number): void {
+  counts.sort((a, b) => b[1] - a[1]);
+  bars.set(counts.map(([name, value]) => ({ name, value, share: value / total, kind: "category" })));
+  find(empty, HTMLElement).hidden = counts.length > 0;
 }

@@ -1,9 +1,10 @@
 // The live board: what the server's metrics say, now and over the last minutes.
 
 import { type Api, ApiError } from "./api";
-import { Bars } from "./bars";
+import { Bars, setCounts } from "./bars";
 import { Chart, type Line } from "./chart";
-import { find, make, setText } from "./dom";
+import { count, decimal, find, make, setText } from "./dom";
+import { GatewayView } from "./gateway_view";
 import { Interval, judging, latency, restarted, Snapshot } from "./metrics";
 
 const kPollSeconds = 2;
@@ -19,6 +20,7 @@ const kRiskLines: readonly Line[] = [
   { label: "Controversial", colour: "--controversial", dash: [5, 3] },
   { label: "Unsafe", colour: "--unsafe", dash: [2, 2] },
 ];
+const kGuardedLine: Line = { label: "streams", colour: "--accent", fill: true };
 const kLatencyLines: readonly Line[] = [
   { label: "p50", colour: "--accent" },
   { label: "p90", colour: "--controversial", dash: [5, 3] },
@@ -31,13 +33,19 @@ export class Board {
   private readonly charts = new Map<Chart, readonly Line[]>();
   private readonly routes = find("routes", HTMLTableSectionElement);
   private readonly categories = new Bars(find("categories", HTMLElement), count);
+  private readonly gateway = new GatewayView();
   private timer = 0;
 
-  constructor(private readonly api: Api) {
+  /** `atGateway` is called once if the metrics are those of a gateway. */
+  constructor(
+    private readonly api: Api,
+    private readonly atGateway: () => void,
+  ) {
     this.addChart("chart-requests", [{ label: "requests/s", colour: "--accent", fill: true }], decimal);
     this.addChart("chart-tokens", [{ label: "tokens/s", colour: "--accent", fill: true }], decimal);
     this.addChart("chart-latency", kLatencyLines, milliseconds);
     this.addChart("chart-risks", kRiskLines, decimal);
+    this.addChart("chart-guarded", [kGuardedLine], decimal);
     document.addEventListener("visibilitychange", () => this.restart());
     this.restart();
   }
@@ -85,6 +93,10 @@ export class Board {
       for (const { label } of kRiskLines) values[label] = risk(label);
       for (const { label } of kLatencyLines) values[label] = recent.latency(Number(label.slice(1)) / 100, judging);
     }
+    if (now.has("gateway_streams")) {
+      values[kGuardedLine.label] = now.sum("gateway_streams");
+      if (this.gateway.show(now)) this.atGateway();
+    }
     this.history.push(values);
     this.showTiles(now, values);
     this.showRoutes(now);
@@ -131,18 +143,8 @@ export class Board {
   private showCategories(now: Snapshot): void {
     const counts = [...now.by("verdicts_total", "category")].filter(([name]) => name !== "None");
     const total = now.sum("verdicts_total");
-    counts.sort((a, b) => b[1] - a[1]);
-    this.categories.set(counts.map(([name, value]) => ({ name, value, share: value / total, kind: "category" })));
-    find("no-categories", HTMLElement).hidden = counts.length > 0;
+    setCounts(this.categories, "no-categories", counts, total);
   }
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
-}
-
-function decimal(value: number): string {
-  return value >= 100 ? count(Math.round(value)) : String(Number(value.toPrecision(2)));
 }
 
 function milliseconds(seconds: number): string {

@@ -27,3 +27,11 @@ export function find<T extends HTMLElement>(id: string, type: new () => T): T {
 export function setText(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
+
+export function count(value: number): string {
+  return value.toLocaleString("en");
+}
+
+export function decimal(value: number): string {
+  return value >= 100 ? count(Math.round(value)) : String(Number(value.toPrecision(2)));
+}

@@ -10,7 +10,11 @@ const keyField = find("key", HTMLInputElement);
 keyField.value = sessionStorage.getItem(kKey) ?? "";
 const api = new Api(() => keyField.value.trim());
 const playground = new Playground(api);
-const board = new Board(api);
+// A gateway judges what passes through it and has nothing to play with.
+const board = new Board(api, () => {
+  find("tab-playground", HTMLElement).hidden = true;
+  show("board");
+});
 
 keyField.addEventListener("change", () => {
   sessionStorage.setItem(kKey, keyField.value.trim());

@@ -10,7 +10,7 @@ type Filter = (labels: Record<string, string>) => boolean;
 const kAll: Filter = () => true;
 
 // Asking for these is nobody's verdict; this page's own polling is among them.
-const kNotJudging = new Set(["/", "/assets/{id}", "/metrics", "/health", "/ready", "/v1/models", "none"]);
+const kNotJudging = new Set(["/", "/assets/{id}", "/metrics", "/health", "/ready", "/v1/models", "upstream", "none"]);
 export const judging: Filter = (labels) => !kNotJudging.has(labels["route"] ?? "");
 
 /** The metrics at one moment. Names that nobody asks for do no harm. */
@@ -33,6 +33,10 @@ export class Snapshot {
       }
       this.samples.push({ name: parts[1].slice(prefix.length), labels, value: Number(parts[3]) });
     }
+  }
+
+  has(name: string): boolean {
+    return this.samples.some((sample) => sample.name === name);
   }
 
   sum(name: string, filter = kAll): number {
