@@ -15,8 +15,8 @@ Environment environment() { return {{"QWEN3GUARD_MODEL", shared_checkpoint().str
 TEST(Serve, SaysWhereItListensAndEndsOnATerminationSignal) {
   const TemporaryDirectory directory;
   Environment with_file = environment();
-  with_file["OUT"] = (directory / "out").string();
   for (const char* signal : {"TERM", "INT"}) {
+    with_file["OUT"] = (directory / signal).string();  // its own: the other's says "listening"
     with_file["SIGNAL"] = signal;
     const Outcome result = shell(
         "$QG serve --listen 127.0.0.1:0 >$OUT & server=$!; "
@@ -24,7 +24,7 @@ TEST(Serve, SaysWhereItListensAndEndsOnATerminationSignal) {
         "kill -$SIGNAL $server; wait $server",
         with_file);
     EXPECT_EQ(result.status, 0) << result.err;
-    EXPECT_EQ(read_text(directory / "out").rfind("listening on port ", 0), 0u);
+    EXPECT_EQ(read_text(directory / signal).rfind("listening on port ", 0), 0u);
     EXPECT_NE(result.err.find("\"event\":\"draining\""), std::string::npos) << result.err;
     EXPECT_NE(result.err.find("\"event\":\"stopped\""), std::string::npos) << result.err;
   }
