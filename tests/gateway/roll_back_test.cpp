@@ -322,7 +322,7 @@ TEST(RollBack, NothingUnjudgedIsEverSent) {
     for (std::size_t t = 0; t <= kTries; ++t) tries.push_back(random_answer(random));
     AnswerOptions options;
     options.on_flag = OnFlag::kRollBack;
-    options.roll_back.retries = kTries;
+    options.roll_back.retries = below(random, kTries + 1);
     options.filter.buffer_tokens = options.roll_back.buffer = 1 + below(random, 12);
     const Policy guarding = threshold_policy(0.3);
     std::string first;
