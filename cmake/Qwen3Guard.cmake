@@ -25,7 +25,11 @@ endif()
 # For code whose compile time is that of the headers of JSON, CLI11 and GoogleTest: several files are
 # compiled as one, so that those are parsed and instantiated once for all, and optimised little. Names in
 # anonymous namespaces must therefore differ between the files of one target.
+# Under sanitizers less still: g++ takes their checks through every pass (docs/building.md).
 set(QG_COLD_OPTIONS $<$<CONFIG:Release>:-O1>)
+if(QWEN3GUARD_SANITIZE AND NOT QWEN3GUARD_FUZZ)
+  set(QG_COLD_OPTIONS -Og)
+endif()
 function(qg_compile_cold target)
   target_compile_options(${target} PRIVATE ${QG_COLD_OPTIONS})
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)

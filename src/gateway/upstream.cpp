@@ -76,6 +76,15 @@ class Call final : public UpstreamCall, public std::enable_shared_from_this<Call
     const std::lock_guard lock(mutex_);
     wake_ = std::move(wake);
   }
+  // The coroutine is gone. What the callbacks hold often holds this call: they go too.
+  void detach() {
+    Upstream::TakeHead head;
+    std::function<void(Result<std::string>)> taken;
+    const std::lock_guard lock(mutex_);
+    wake_ = nullptr;
+    head.swap(head_);
+    taken.swap(taken_);
+  }
   bool cancelled() {
     const std::lock_guard lock(mutex_);
     return cancelled_;
@@ -160,25 +169,29 @@ class Upstream::Io {
 
   std::shared_ptr<UpstreamCall> start(UpstreamRequest request, TakeHead head) {
     auto call = std::make_shared<Call>(std::move(head));
-    const std::lock_guard lock(mutex_);
-    if (context_) {
-      asio::co_spawn(*context_, run(*context_, call, std::move(request)), asio::detached);
-    } else {
-      call->cancel();
+    {
+      const std::lock_guard lock(mutex_);
+      if (context_) {
+        // stop() may drop the coroutine in the middle, or before it has begun.
+        const std::shared_ptr<Call> held(call.get(), [call](Call*) { call->detach(); });
+        asio::co_spawn(*context_, run(*context_, held, std::move(request)), asio::detached);
+        return call;
+      }
     }
+    call->cancel();  // without the lock, which what its callback holds may take as it goes
     return call;
   }
 
  private:
   // Ties a call to its coroutine for as long as both are there.
   struct Tie {
-    Tie(asio::io_context& context, std::shared_ptr<Call> tied, beast::tcp_stream& stream)
+    Tie(Io& io, asio::io_context& context, std::shared_ptr<Call> tied, beast::tcp_stream& stream)
         : call(std::move(tied)),
           changed(std::make_shared<asio::steady_timer>(context,
                                                        asio::steady_timer::time_point::max())) {
-      call->attach([&context, &stream, weak = std::weak_ptr(changed), held = call.get()] {
+      call->attach([&io, &stream, weak = std::weak_ptr(changed), held = call.get()] {
         // Runs on the coroutine's thread, and only if it is still there.
-        asio::post(context, [&stream, weak, held] {
+        io.post([&stream, weak, held] {
           const auto alive = weak.lock();
           if (!alive) return;
           if (held->cancelled()) stream.close();
@@ -193,6 +206,14 @@ class Upstream::Io {
     const std::shared_ptr<Call> call;
     const std::shared_ptr<asio::steady_timer> changed;
   };
+
+  // Workers ask calls for more while stop() ends: a context that is being destroyed does not lock
+  // what it destroys, so that it may get no more work.
+  template <typename Step>
+  void post(Step step) {
+    const std::lock_guard lock(mutex_);
+    if (context_) asio::post(*context_, std::move(step));
+  }
 
   asio::awaitable<void> run(asio::io_context& context, std::shared_ptr<Call> call,
                             UpstreamRequest request) {
@@ -219,7 +240,7 @@ class Upstream::Io {
   asio::awaitable<void> exchange(asio::io_context& context, std::shared_ptr<Call> call,
                                  Stream& stream, UpstreamRequest request) {
     beast::tcp_stream& connection = beast::get_lowest_layer(stream);
-    const Tie tie(context, std::move(call), connection);
+    const Tie tie(*this, context, std::move(call), connection);
     try {
       error_code error;
       tcp::resolver resolver(context);
