@@ -70,7 +70,7 @@ Conversation lowered(const Conversation& conversation) {
   return result;
 }
 
-std::string splice(std::string_view first, std::string_view second, Random& random) {
+std::string splice(std::span<const std::string_view> texts, Random& random) {
   const auto piece = [&](std::string_view text) {
     constexpr std::size_t kFewSpaces = 4;
     std::vector<std::size_t> cuts{0};
@@ -81,14 +81,16 @@ std::string splice(std::string_view first, std::string_view second, Random& rand
     }
     const std::size_t units = cuts.size();
     cuts.push_back(text.size());
-    const std::size_t least = (units + 2) / 3;
+    const std::size_t least = (units + texts.size()) / (texts.size() + 1);
     const std::size_t length = least + random.below(units - least + 1);
     const std::size_t begin = random.below(units - length + 1);
     return text.substr(cuts[begin], cuts[begin + length] - cuts[begin]);
   };
-  std::string result(piece(first));
-  if (!result.empty() && result.back() != ' ') result += ' ';
-  result += piece(second);
+  std::string result;
+  for (const auto text : texts) {
+    if (!result.empty() && result.back() != ' ') result += ' ';
+    result += piece(text);
+  }
   return result;
 }
 

@@ -314,21 +314,23 @@ std::uint32_t BatchStream::draw(Random& random, std::vector<std::uint64_t>& draw
 }
 
 std::optional<Conversation> BatchStream::spliced(const Example& example, Random& random) const {
-  constexpr int kTries = 4;
+  constexpr std::size_t kTries = 4;  // for each piece
   const auto simple = [](const Example& e) {
     return e.messages.size() == (e.target == Target::kPrompt ? 1u : 2u);
   };
   if (!simple(example)) return std::nullopt;
-  for (int i = 0; i < kTries; ++i) {
+  const std::size_t pieces = 2 + random.below(recipe_.augmentation.splice_pieces - 1);
+  std::vector<std::string_view> texts{example.messages.back().content};
+  for (std::size_t i = 0; i < kTries * (pieces - 1) && texts.size() < pieces; ++i) {
     const auto& members = groups_[pick_group(random)].members;
     const Example& other = (*examples_)[members[random.below(members.size())]];
-    if (other.target != example.target || !simple(other)) continue;
-    Conversation mixed = example.messages;
-    mixed.back().content =
-        splice(example.messages.back().content, other.messages.back().content, random);
-    return mixed;
+    if (other.target == example.target && simple(other))
+      texts.emplace_back(other.messages.back().content);
   }
-  return std::nullopt;
+  if (texts.size() == 1) return std::nullopt;
+  Conversation mixed = example.messages;
+  mixed.back().content = splice(texts, random);
+  return mixed;
 }
 
 std::optional<Conversation> BatchStream::asked_otherwise(const Example& example,

@@ -68,10 +68,12 @@ struct Augmentation {
   double replace_tokens = 0.1;
   /// Share of long prompts cut at a random place instead of at the start.
   double random_crop = 0.5;
-  /// Share of single-turn rows whose text becomes a piece of it followed by a piece of another
-  /// row's, judged by the teacher alone (LossOptions::teacher): words are met in more company than
-  /// the sets have.
+  /// Share of single-turn rows whose text becomes a piece of it followed by pieces of other rows,
+  /// judged by the teacher alone (LossOptions::teacher): words are met in more company than the
+  /// sets have.
   double splice = 0;
+  /// Most pieces of a spliced text; each has 2 to so many.
+  std::size_t splice_pieces = 2;
   /// Share of single exchanges whose question is taken from another row, judged by the teacher
   /// alone: answers are met under more questions, and questions under more answers, than the sets
   /// have.
