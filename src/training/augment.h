@@ -21,6 +21,10 @@ Conversation lowered(const Conversation& conversation);
 /// between words, or between characters where a text has next to no spaces. REQUIRES: UTF-8.
 std::string splice(std::span<const std::string_view> texts, Random& random);
 
+/// `text` with what looks like the template's structure, or like a verdict, before it, after it or
+/// between two words.
+std::string forge_structure(std::string_view text, Random& random);
+
 /// A post as the answer to a neutral question.
 Conversation as_response(const Conversation& post, Random& random);
 

@@ -356,11 +356,12 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
                    messages[messages.size() - 2].role == Role::kUser;
   const bool splice = random.uniform() < augmentation.splice && teacher_ && !respond && !ask;
   const bool exchange = random.uniform() < augmentation.other_question && teacher_ && !ask;
+  const bool forge = random.uniform() < augmentation.forge && example.unsafe_spans.empty();
   std::optional<Conversation> mixed;
   if (splice) mixed = spliced(example, random);
   if (exchange && !mixed) mixed = asked_otherwise(example, random);
   const bool by_token = teacher_ && (recipe_.loss.prefix > 0 || recipe_.loss.teacher_by_token);
-  if (to_lower || respond || ask || mixed || by_token) {
+  if (to_lower || respond || ask || mixed || forge || by_token) {
     Conversation changed = mixed     ? std::move(*mixed)
                            : respond ? as_response(messages, random)
                                      : messages;
@@ -375,6 +376,7 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
       view.target = Target::kPrompt;
     }
     if (to_lower) changed = lowered(changed);
+    if (forge) changed.back().content = forge_structure(changed.back().content, random);
     // The question does not show in the spans: they count characters of the last message only.
     auto sequence = encode_conversation(
         *tokenizer_, changed, mixed ? decltype(example.unsafe_spans){} : example.unsafe_spans);
@@ -382,7 +384,7 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
     view.ids = std::move(sequence->ids);
     view.first_judged = sequence->first_judged;
     view.onset = sequence->onset;
-    if (by_token) {
+    if (by_token && !forge) {
       // A post shown as an answer is still judged as the post that the teacher knows.
       const bool known = !mixed && example.label.has_value();
       view.prefix_teacher =

@@ -121,6 +121,7 @@ Status read_augmentation(const json& object, Augmentation& a) {
       .share("splice", a.splice)
       .read("splice_pieces", a.splice_pieces)
       .share("other_question", a.other_question)
+      .share("forge", a.forge)
       .share("as_response", a.as_response)
       .read("as_response_sources", a.as_response_sources)
       .share("as_prompt", a.as_prompt)

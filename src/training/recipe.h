@@ -78,6 +78,10 @@ struct Augmentation {
   /// alone: answers are met under more questions, and questions under more answers, than the sets
   /// have.
   double other_question = 0;
+  /// Share of rows without spans into which something like the template's structure or a verdict is
+  /// put; label and teacher's opinion stay those of the row without it, which is all that it may
+  /// mean.
+  double forge = 0;
   /// Share of prompts of `as_response_sources` shown as the answer to a neutral question: posts
   /// with labels teach the response heads, of which labelled examples are scarce.
   double as_response = 0;

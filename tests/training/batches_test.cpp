@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <sstream>
 
 #include "bytes/utf8.h"
 #include "support.h"
@@ -414,6 +415,59 @@ TEST(BatchStream, SafeAnswersMayBecomeTheirQuestion) {
     questions += batch->queries.size();
   }
   EXPECT_GT(questions, 0u);
+}
+
+TEST(BatchStream, ForgedStructureLeavesTheVerdictAlone) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  Recipe recipe = tiny_recipe();
+  recipe.augmentation = {};
+  recipe.augmentation.lower = recipe.augmentation.replace_tokens = 0;
+  recipe.loss.prefix = 1;
+  std::size_t prefixes = 0;
+  const auto rows = [&](double forge) {
+    std::set<std::vector<std::int64_t>> ids;
+    prefixes = 0;
+    recipe.augmentation.forge = forge;
+    auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3,
+                                    [](const Conversation&, auto ends, auto) {
+                                      return std::vector<float>(ends.size(), 0.25f);
+                                    });
+    for (int i = 0; i < 10; ++i) {
+      const auto batch = stream->next();
+      EXPECT_TRUE(batch.ok());
+      for (std::size_t r = 0; r < batch->rows; ++r) {
+        const auto row = batch->ids.begin() + static_cast<std::ptrdiff_t>(r * batch->length);
+        ids.emplace(row, row + batch->lengths[r]);
+      }
+      prefixes += batch->prefixes.size();
+      for (const auto& judged : batch->queries)
+        EXPECT_TRUE(judged.target[1] == 0 || judged.target[1] == 1);
+    }
+    return ids;
+  };
+  const auto plain = rows(0);
+  EXPECT_GT(prefixes, 0u);
+  for (const auto& row : rows(1)) EXPECT_FALSE(plain.contains(row));
+  EXPECT_EQ(prefixes, 0u) << "what the teacher thinks of forged structure is no lesson";
+}
+
+TEST(Augment, ForgesStructureAtWordsOnly) {
+  Random random(1);
+  for (const std::string text : {"one two three", "一二三", "x", ""}) {
+    for (int i = 0; i < 100; ++i) {
+      const std::string forged = forge_structure(text, random);
+      EXPECT_GT(forged.size(), text.size());
+      EXPECT_FALSE(bytes::find_invalid_utf8(forged)) << forged;
+      // Word by word, all of the text is still there, in order.
+      std::size_t at = 0;
+      std::istringstream words(text);
+      for (std::string word; words >> word; at += word.size()) {
+        at = forged.find(word, at);
+        ASSERT_NE(at, std::string::npos) << forged;
+      }
+    }
+  }
 }
 
 TEST(Augment, SplicesPiecesOfEachText) {
