@@ -1,6 +1,7 @@
 // Changes to an example that leave its label true.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +17,13 @@ namespace qwen3guard::training {
 /// type like that to a machine, and the sets mostly do not.
 Conversation lowered(const Conversation& conversation);
 
-/// A random piece of `first`, at least a third of it, and one of `second`. Cuts between words, or
-/// between characters where a text has next to no spaces. REQUIRES: UTF-8.
-std::string splice(std::string_view first, std::string_view second, Random& random);
+/// A random piece of each of the n texts, at least 1/(n + 1) of it, one after the other. Cuts
+/// between words, or between characters where a text has next to no spaces. REQUIRES: UTF-8.
+std::string splice(std::span<const std::string_view> texts, Random& random);
+
+/// `text` with what looks like the template's structure, or like a verdict, before it, after it or
+/// between two words.
+std::string forge_structure(std::string_view text, Random& random);
 
 /// A post as the answer to a neutral question.
 Conversation as_response(const Conversation& post, Random& random);

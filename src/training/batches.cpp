@@ -314,21 +314,23 @@ std::uint32_t BatchStream::draw(Random& random, std::vector<std::uint64_t>& draw
 }
 
 std::optional<Conversation> BatchStream::spliced(const Example& example, Random& random) const {
-  constexpr int kTries = 4;
+  constexpr std::size_t kTries = 4;  // for each piece
   const auto simple = [](const Example& e) {
     return e.messages.size() == (e.target == Target::kPrompt ? 1u : 2u);
   };
   if (!simple(example)) return std::nullopt;
-  for (int i = 0; i < kTries; ++i) {
+  const std::size_t pieces = 2 + random.below(recipe_.augmentation.splice_pieces - 1);
+  std::vector<std::string_view> texts{example.messages.back().content};
+  for (std::size_t i = 0; i < kTries * (pieces - 1) && texts.size() < pieces; ++i) {
     const auto& members = groups_[pick_group(random)].members;
     const Example& other = (*examples_)[members[random.below(members.size())]];
-    if (other.target != example.target || !simple(other)) continue;
-    Conversation mixed = example.messages;
-    mixed.back().content =
-        splice(example.messages.back().content, other.messages.back().content, random);
-    return mixed;
+    if (other.target == example.target && simple(other))
+      texts.emplace_back(other.messages.back().content);
   }
-  return std::nullopt;
+  if (texts.size() == 1) return std::nullopt;
+  Conversation mixed = example.messages;
+  mixed.back().content = splice(texts, random);
+  return mixed;
 }
 
 std::optional<Conversation> BatchStream::asked_otherwise(const Example& example,
@@ -354,11 +356,12 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
                    messages[messages.size() - 2].role == Role::kUser;
   const bool splice = random.uniform() < augmentation.splice && teacher_ && !respond && !ask;
   const bool exchange = random.uniform() < augmentation.other_question && teacher_ && !ask;
+  const bool forge = random.uniform() < augmentation.forge && example.unsafe_spans.empty();
   std::optional<Conversation> mixed;
   if (splice) mixed = spliced(example, random);
   if (exchange && !mixed) mixed = asked_otherwise(example, random);
   const bool by_token = teacher_ && (recipe_.loss.prefix > 0 || recipe_.loss.teacher_by_token);
-  if (to_lower || respond || ask || mixed || by_token) {
+  if (to_lower || respond || ask || mixed || forge || by_token) {
     Conversation changed = mixed     ? std::move(*mixed)
                            : respond ? as_response(messages, random)
                                      : messages;
@@ -373,6 +376,7 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
       view.target = Target::kPrompt;
     }
     if (to_lower) changed = lowered(changed);
+    if (forge) changed.back().content = forge_structure(changed.back().content, random);
     // The question does not show in the spans: they count characters of the last message only.
     auto sequence = encode_conversation(
         *tokenizer_, changed, mixed ? decltype(example.unsafe_spans){} : example.unsafe_spans);
@@ -380,7 +384,7 @@ Result<View> BatchStream::view(const Example& example, Random& random) const {
     view.ids = std::move(sequence->ids);
     view.first_judged = sequence->first_judged;
     view.onset = sequence->onset;
-    if (by_token) {
+    if (by_token && !forge) {
       // A post shown as an answer is still judged as the post that the teacher knows.
       const bool known = !mixed && example.label.has_value();
       view.prefix_teacher =

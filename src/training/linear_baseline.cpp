@@ -28,13 +28,18 @@ std::uint64_t hash(std::string_view text, std::uint64_t seed) {
   return h ^ (h >> 29);
 }
 
+// What the same words mean depends on where they stand.
+constexpr std::uint64_t kPrompt = 0;
+constexpr std::uint64_t kAnswer = 1;
+constexpr std::uint64_t kContext = 2;
+
 bool is_word(unsigned char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c >= 0x80;
 }
 
 // `last`: of the judged message, whose n-grams have an end.
 void add_message(std::string_view text, std::uint64_t field, bool last,
-                 LinearClassifier::Features& out) {
+                 std::vector<LinearClassifier::Feature>& out) {
   const auto add = [&](std::uint64_t hashed, std::size_t end) {
     out.push_back({hashed, last ? static_cast<std::uint32_t>(end) : 0});
   };
@@ -69,20 +74,21 @@ void add_message(std::string_view text, std::uint64_t field, bool last,
   }
 }
 
+using Feature = LinearClassifier::Feature;
 using Features = LinearClassifier::Features;
 
 /// Sorted by counting: an end is at most kMaxBytes.
-Features by_end(const Features& all) {
+std::vector<Feature> by_end(const std::vector<Feature>& all) {
   std::vector<std::uint32_t> place(kMaxBytes + 2, 0);
   for (const auto& f : all) ++place[f.end + 1];
   std::partial_sum(place.begin(), place.end(), place.begin());
-  Features sorted(all.size());
+  std::vector<Feature> sorted(all.size());
   for (const auto& f : all) sorted[place[f.end]++] = f;
   return sorted;
 }
 
 /// Without later features of an equal hash. Sorting by hash would cost more than all else here.
-Features first_of_each(Features all) {
+std::vector<Feature> first_of_each(std::vector<Feature> all) {
   const std::size_t size = std::bit_ceil(all.size() * 2 + 1);
   std::vector<std::uint64_t> seen(size, 0);  // 0: free
   std::size_t kept = 0;
@@ -113,9 +119,13 @@ LinearClassifier::Features LinearClassifier::features(const Conversation& messag
   const auto head = [](const Message& m) {
     return std::string_view(m.content).substr(0, kMaxBytes);
   };
-  add_message(head(low.back()), response ? 1 : 0, true, out);
-  if (response && low.size() > 1) add_message(head(low[low.size() - 2]), 2, false, out);
-  return first_of_each(by_end(out));
+  add_message(head(low.back()), response ? kAnswer : kPrompt, true, out.judged);
+  if (response && low.size() > 1) {
+    const auto question = head(low[low.size() - 2]);
+    add_message(question, kContext, false, out.judged);
+    add_message(question, kPrompt, false, out.question);
+  }
+  return {first_of_each(by_end(out.judged)), first_of_each(std::move(out.question))};
 }
 
 template <typename Visit>
@@ -131,6 +141,7 @@ LinearClassifier LinearClassifier::train(const std::vector<const Example*>& exam
                                          const std::vector<double>& source_shares,
                                          const LinearOptions& options) {
   LinearClassifier model;
+  model.question_weight_ = options.question_weight;
   const std::size_t size = std::size_t{1} << options.buckets_log2;
   model.mask_ = size - 1;
   const auto memory = base::allocate_zeroed(size * sizeof(Bucket));
@@ -149,15 +160,15 @@ LinearClassifier LinearClassifier::train(const std::vector<const Example*>& exam
       const Example& e = *examples[i];
       const bool positive = e.label != Risk::kSafe;
       const auto found = features(e.messages);
-      const double scale = scale_of(found.size());
-      double sum = 0;
-      model.for_each(found, [&](const Bucket& b) { sum += static_cast<double>(b.weight); });
-      sum = model.bias_ + sum * scale;
+      const double scale = scale_of(found.judged.size());
+      // The question's own n-grams learn from prompts alone: a refusal does not make it harmless.
+      const double log_odds = model.log_odds(found.judged.size(), model.sum(found.judged),
+                                             model.question_log_odds(found));
       const double share = source_shares[e.source] * static_cast<double>(examples.size()) /
                            static_cast<double>(rows[e.source]);
       const double weight = std::min(share, 20.0);
-      const double gradient = weight * (logistic(sum) - (positive ? 1.0 : 0.0));
-      model.for_each(found, [&](Bucket& b) {
+      const double gradient = weight * (logistic(log_odds) - (positive ? 1.0 : 0.0));
+      model.for_each(found.judged, [&](Bucket& b) {
         const auto g =
             static_cast<float>(gradient * scale + options.l2 * static_cast<double>(b.weight));
         b.squares += g * g;
@@ -170,25 +181,39 @@ LinearClassifier LinearClassifier::train(const std::vector<const Example*>& exam
   return model;
 }
 
+double LinearClassifier::sum(std::span<const Feature> found) const {
+  double result = 0;
+  for_each(found, [&](const Bucket& b) { result += static_cast<double>(b.weight); });
+  return result;
+}
+
+double LinearClassifier::question_log_odds(const Features& found) const {
+  if (found.question.empty()) return 0;
+  return log_odds(found.question.size(), sum(found.question), 0);
+}
+
+double LinearClassifier::log_odds(std::size_t count, double sum, double question) const {
+  return bias_ + sum * scale_of(count) + question_weight_ * question;
+}
+
 double LinearClassifier::not_safe(const Features& found) const {
-  double sum = 0;
-  for_each(found, [&](const Bucket& b) { sum += static_cast<double>(b.weight); });
-  return logistic(bias_ + sum * scale_of(found.size()));
+  return logistic(log_odds(found.judged.size(), sum(found.judged), question_log_odds(found)));
 }
 
 std::vector<float> LinearClassifier::not_safe(const Features& found,
                                               std::span<const std::uint32_t> ends) const {
   std::vector<float> result;
   result.reserve(ends.size());
-  std::span<const Feature> left = found;
-  double sum = 0;
+  const double question = question_log_odds(found);
+  std::span<const Feature> left = found.judged;
+  double sum_so_far = 0;
   for (const auto end : ends) {
     const auto next = std::ranges::upper_bound(left, end, {}, &Feature::end);
     const auto complete = left.first(static_cast<std::size_t>(next - left.begin()));
-    for_each(complete, [&](const Bucket& b) { sum += static_cast<double>(b.weight); });
+    sum_so_far += sum(complete);
     left = left.subspan(complete.size());
-    const std::size_t count = found.size() - left.size();
-    result.push_back(static_cast<float>(logistic(bias_ + sum * scale_of(count))));
+    const std::size_t count = found.judged.size() - left.size();
+    result.push_back(static_cast<float>(logistic(log_odds(count, sum_so_far, question))));
   }
   return result;
 }

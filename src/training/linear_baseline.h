@@ -18,6 +18,9 @@ struct LinearOptions {
   std::size_t epochs = 5;
   double learning_rate = 0.15;
   double l2 = 1e-7;
+  /// Of the question's log-odds as a prompt, in the log-odds of its answer. Not learned: the rows
+  /// that share a question among answers of both kinds would teach that it says nothing.
+  double question_weight = 0.8;
   std::uint64_t seed = 1;
 };
 
@@ -37,8 +40,11 @@ class LinearClassifier {
     std::uint64_t hash;
     std::uint32_t end;
   };
-  /// By `end`; the same for every classifier.
-  using Features = std::vector<Feature>;
+  /// The same for every classifier.
+  struct Features {
+    std::vector<Feature> judged;    // by `end`
+    std::vector<Feature> question;  // of the prompt before a response, as a prompt's
+  };
   static Features features(const Conversation& messages);
 
   /// In [0, 1].
@@ -57,10 +63,16 @@ class LinearClassifier {
   template <typename Visit>
   void for_each(std::span<const Feature> found, const Visit& visit) const;
 
+  double sum(std::span<const Feature> found) const;
+  double log_odds(std::size_t count, double sum, double question) const;
+  /// 0 where nothing was asked.
+  double question_log_odds(const Features& found) const;
+
   std::size_t mask_ = 0;
   std::shared_ptr<Bucket[]>
       buckets_;  // in huge pages: random reads would else wait for page tables
   float bias_ = 0;
+  double question_weight_ = 0;
 };
 
 /// Gives every row of `examples.train` and `examples.unlabelled` the opinion of a classifier that

@@ -114,17 +114,20 @@ Status read_data(const json& object, DataMix& d) {
 }
 
 Status read_augmentation(const json& object, Augmentation& a) {
-  return Section(object, "augmentation")
-      .share("lower", a.lower)
+  Section section(object, "augmentation");
+  section.share("lower", a.lower)
       .share("replace_tokens", a.replace_tokens)
       .share("random_crop", a.random_crop)
       .share("splice", a.splice)
+      .read("splice_pieces", a.splice_pieces)
       .share("other_question", a.other_question)
+      .share("forge", a.forge)
       .share("as_response", a.as_response)
       .read("as_response_sources", a.as_response_sources)
       .share("as_prompt", a.as_prompt)
-      .read("as_prompt_sources", a.as_prompt_sources)
-      .finish();
+      .read("as_prompt_sources", a.as_prompt_sources);
+  if (a.splice_pieces < 2) section.fail("splice_pieces is at least 2");
+  return section.finish();
 }
 
 Status read_loss(const json& object, LossOptions& l) {

@@ -68,14 +68,20 @@ struct Augmentation {
   double replace_tokens = 0.1;
   /// Share of long prompts cut at a random place instead of at the start.
   double random_crop = 0.5;
-  /// Share of single-turn rows whose text becomes a piece of it followed by a piece of another
-  /// row's, judged by the teacher alone (LossOptions::teacher): words are met in more company than
-  /// the sets have.
+  /// Share of single-turn rows whose text becomes a piece of it followed by pieces of other rows,
+  /// judged by the teacher alone (LossOptions::teacher): words are met in more company than the
+  /// sets have.
   double splice = 0;
+  /// Most pieces of a spliced text; each has 2 to so many.
+  std::size_t splice_pieces = 2;
   /// Share of single exchanges whose question is taken from another row, judged by the teacher
   /// alone: answers are met under more questions, and questions under more answers, than the sets
   /// have.
   double other_question = 0;
+  /// Share of rows without spans into which something like the template's structure or a verdict is
+  /// put; label and teacher's opinion stay those of the row without it, which is all that it may
+  /// mean.
+  double forge = 0;
   /// Share of prompts of `as_response_sources` shown as the answer to a neutral question: posts
   /// with labels teach the response heads, of which labelled examples are scarce.
   double as_response = 0;

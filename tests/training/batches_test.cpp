@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <sstream>
 
 #include "bytes/utf8.h"
 #include "support.h"
@@ -367,6 +368,37 @@ TEST(Linear, TheOpinionOfABeginningIsThatOfTheTextWhichEndsThere) {
   }
 }
 
+TEST(Linear, AnAnswerIsJudgedInTheLightOfItsQuestion) {
+  const auto row = [](Risk label, Conversation messages) {
+    Example e;
+    e.id = messages.front().content + messages.back().content;
+    e.label = label;
+    e.target = messages.size() == 1 ? Target::kPrompt : Target::kResponse;
+    e.messages = std::move(messages);
+    return e;
+  };
+  std::vector<Example> examples;
+  for (const std::string place : {"home", "work", "school", "sea"}) {
+    examples.push_back(row(Risk::kUnsafe, {{Role::kUser, "poison somebody at " + place}}));
+    examples.push_back(row(Risk::kSafe, {{Role::kUser, "greet somebody at " + place}}));
+    for (const Risk label : {Risk::kSafe, Risk::kUnsafe}) {
+      examples.push_back(row(label, {{Role::kUser, "what about " + place},
+                                     {Role::kAssistant, label == Risk::kSafe ? "no" : "yes"}}));
+    }
+  }
+  std::vector<const Example*> rows;
+  for (const auto& e : examples) rows.push_back(&e);
+  LinearOptions options;
+  options.buckets_log2 = 16;
+  const auto judge = [&](const std::string& question) {
+    return LinearClassifier::train(rows, {1.0}, options)
+        .not_safe({{Role::kUser, question}, {Role::kAssistant, "well then"}});
+  };
+  const double difference = judge("poison somebody") - judge("greet somebody");
+  options.question_weight = 0;
+  EXPECT_GT(difference, judge("poison somebody") - judge("greet somebody") + 0.1);
+}
+
 TEST(BatchStream, SafeAnswersMayBecomeTheirQuestion) {
   const auto tokenizer = tiny_tokenizer();
   const ExampleSet set = tiny_examples(*tokenizer, 80);
@@ -385,20 +417,77 @@ TEST(BatchStream, SafeAnswersMayBecomeTheirQuestion) {
   EXPECT_GT(questions, 0u);
 }
 
-TEST(Augment, SplicesPiecesOfBothTexts) {
+TEST(BatchStream, ForgedStructureLeavesTheVerdictAlone) {
+  const auto tokenizer = tiny_tokenizer();
+  const ExampleSet set = tiny_examples(*tokenizer, 80);
+  Recipe recipe = tiny_recipe();
+  recipe.augmentation = {};
+  recipe.augmentation.lower = recipe.augmentation.replace_tokens = 0;
+  recipe.loss.prefix = 1;
+  std::size_t prefixes = 0;
+  const auto rows = [&](double forge) {
+    std::set<std::vector<std::int64_t>> ids;
+    prefixes = 0;
+    recipe.augmentation.forge = forge;
+    auto stream = BatchStream::open(set.train, set.sources, *tokenizer, recipe, 3,
+                                    [](const Conversation&, auto ends, auto) {
+                                      return std::vector<float>(ends.size(), 0.25f);
+                                    });
+    for (int i = 0; i < 10; ++i) {
+      const auto batch = stream->next();
+      EXPECT_TRUE(batch.ok());
+      for (std::size_t r = 0; r < batch->rows; ++r) {
+        const auto row = batch->ids.begin() + static_cast<std::ptrdiff_t>(r * batch->length);
+        ids.emplace(row, row + batch->lengths[r]);
+      }
+      prefixes += batch->prefixes.size();
+      for (const auto& judged : batch->queries)
+        EXPECT_TRUE(judged.target[1] == 0 || judged.target[1] == 1);
+    }
+    return ids;
+  };
+  const auto plain = rows(0);
+  EXPECT_GT(prefixes, 0u);
+  for (const auto& row : rows(1)) EXPECT_FALSE(plain.contains(row));
+  EXPECT_EQ(prefixes, 0u) << "what the teacher thinks of forged structure is no lesson";
+}
+
+TEST(Augment, ForgesStructureAtWordsOnly) {
   Random random(1);
+  for (const std::string text : {"one two three", "一二三", "x", ""}) {
+    for (int i = 0; i < 100; ++i) {
+      const std::string forged = forge_structure(text, random);
+      EXPECT_GT(forged.size(), text.size());
+      EXPECT_FALSE(bytes::find_invalid_utf8(forged)) << forged;
+      // Word by word, all of the text is still there, in order.
+      std::size_t at = 0;
+      std::istringstream words(text);
+      for (std::string word; words >> word; at += word.size()) {
+        at = forged.find(word, at);
+        ASSERT_NE(at, std::string::npos) << forged;
+      }
+    }
+  }
+}
+
+TEST(Augment, SplicesPiecesOfEachText) {
+  Random random(1);
+  const auto splice = [](std::vector<std::string_view> texts, Random& from) {
+    return training::splice(texts, from);
+  };
   for (int i = 0; i < 200; ++i) {
-    const std::string text = splice("a b c d e f", "u v w x y z", random);
+    const std::string text = splice({"a b c d e f", "u v w x y z"}, random);
     const auto second = text.find_first_of("uvwxyz");
     ASSERT_NE(second, std::string::npos) << text;
     ASSERT_GE(second, 4u) << text;  // at least a third of the first
     EXPECT_EQ(text.substr(0, second).find_first_not_of("abcdef "), std::string::npos) << text;
-    const std::string chinese = splice("一二三四五六", "甲乙丙", random);
+    const std::string chinese = splice({"一二三四五六", "甲乙丙"}, random);
     EXPECT_GE(chinese.size(), 3u * 2 + 1 + 3);
     EXPECT_FALSE(bytes::find_invalid_utf8(chinese)) << chinese;
   }
-  EXPECT_EQ(splice("x", "y", random), "x y");
-  EXPECT_EQ(splice("", "y", random), "y");
+  EXPECT_EQ(splice({"x", "y"}, random), "x y");
+  EXPECT_EQ(splice({"x", "y", "z"}, random), "x y z");
+  EXPECT_EQ(splice({"", "y"}, random), "y");
 }
 
 TEST(BagStart, LearnsTheWordsAndKeepsTheScale) {
