@@ -103,7 +103,8 @@ TEST(Tls, OnlyAnUpstreamThatProvesItsNameIsAsked) {
   const auto status = [&](const std::string& host, bool trusted) {
     GatewayOptions options;
     if (trusted) options.limits.authorities = authorities;
-    RunningGateway gateway("https://" + host + ":" + std::to_string(upstream.port()), options);
+    RunningGateway gateway("https://" + host + ":" + std::to_string(upstream.port()), options,
+                           policy());
     Client client(gateway.port());
     return client.post(kPath, request(false)).status;
   };
