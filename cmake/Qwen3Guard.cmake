@@ -55,8 +55,9 @@ function(qg_uses_boost file)
     # A false one, from Asio's allocation of coroutines.
     set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -Wno-mismatched-new-delete)
   elseif(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 17)
-    # clang 14 has C++20's coroutines and does not say so to the standard library; sanitizers on
-    # them ends in "Cannot represent a difference across sections". No fuzz target opens a socket.
+    # clang 14 has C++20's coroutines and does not say so to the standard library; with
+    # sanitizers it cannot assemble them ("Cannot represent a difference across sections"). No fuzz
+    # target opens a socket.
     set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -D__cpp_impl_coroutine=201902L
                                                                 -fno-sanitize=all)
   endif()
