@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.h"
 #include "training/fused_ops.h"
 
 namespace qwen3guard::training {
@@ -39,6 +40,18 @@ void teach_doubt(const Tensor& logits, double margin, JudgedTensors& judged) {
   const Tensor q = std::exp(margin) / (std::exp(margin) + half.exp() + (-half).exp());
   const Tensor not_safe = 1.0 - judged.target.select(1, safe);
   judged.target = at::stack({(1.0 - not_safe) * (1.0 - q), not_safe * (1.0 - q), q}, 1);
+}
+
+/// Mixes into the targets what `start` believes of the same places: sigmoid(u - s), u and s being
+/// its logits of Unsafe and Safe, which is the belief that teach_doubt leaves in them. Class
+/// weights are in it already, from its own training.
+void keep_beliefs(const Network& start, const Tensor& hidden, double share, JudgedTensors& judged) {
+  const at::NoGradGuard no_gradient;
+  const Tensor logits = start.heads(true, hidden.index_select(0, judged.position), {}, 0).risk;
+  const Tensor not_safe = at::sigmoid(logits.select(1, static_cast<std::int64_t>(Risk::kUnsafe)) -
+                                      logits.select(1, static_cast<std::int64_t>(Risk::kSafe)));
+  const Tensor belief = at::stack({1.0 - not_safe, not_safe, at::zeros_like(not_safe)}, 1);
+  judged.target = judged.target * (1.0 - share) + belief * share;
 }
 
 /// Sum of weight * cross-entropy to the targets, with label smoothing over the classes.
@@ -117,11 +130,19 @@ Tensor batch_ids(const Batch& batch) {
 }
 
 Tensor batch_loss(const Network& network, const Tensor& hidden, const Batch& batch,
-                  const LossOptions& options, const DropoutRates& rates, std::uint32_t seed) {
+                  const LossOptions& options, const DropoutRates& rates, std::uint32_t seed,
+                  const Network* start) {
   Tensor loss = at::zeros({}, at::kFloat);
+  Tensor start_hidden;
+  if (options.keep > 0 && !batch.queries.empty()) {
+    QG_CHECK(start != nullptr);
+    const at::NoGradGuard no_gradient;
+    start_hidden = start->hidden(batch_ids(batch), {}, 0);
+  }
   // Whole prompts and their beginnings are read by the same head and taught the same doubt.
   const auto read_prompts = [&](JudgedTensors& judged) {
     HeadLogits logits = network.heads(true, hidden.index_select(0, judged.position), rates, seed);
+    if (options.keep > 0) keep_beliefs(*start, start_hidden, options.keep, judged);
     if (options.controversial_margin > 0)
       teach_doubt(logits.risk, options.controversial_margin, judged);
     return logits;

@@ -153,6 +153,7 @@ Status read_loss(const json& object, LossOptions& l) {
       .read("prefix", l.prefix)
       .read("teacher_by_token", l.teacher_by_token)
       .read("controversial_margin", l.controversial_margin)
+      .share("keep", l.keep)
       .read("language_model", l.language_model);
   const auto it = kRules.find(rule);
   if (it == kRules.end()) {

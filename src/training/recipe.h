@@ -120,6 +120,10 @@ struct LossOptions {
   /// taught to be Controversial, by degrees, in place of the labels of that class: what the network
   /// itself is unsure of. Strict then finds more and loose flags less wrongly. 0: the labels alone.
   double controversial_margin = 0;
+  /// Share of a prompt's target that is the opinion of the network which the run started from
+  /// (learning without forgetting, arXiv 1606.09282): prompts keep their verdicts while answers are
+  /// taught. Needs TrainOptions::init.
+  double keep = 0;
   /// Weight of next-token prediction beside the verdicts, on all trained text.
   double language_model = 0;
 };

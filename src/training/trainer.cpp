@@ -53,12 +53,13 @@ class Trainer {
  public:
   Trainer(const Recipe& recipe, const ExampleSet& examples, const tokens::Tokenizer& tokenizer,
           const TrainOptions& options, const TrainObserver& observer, Network& network,
-          BatchStream& stream, RunState state)
+          const Network* start, BatchStream& stream, RunState state)
       : recipe_(recipe),
         examples_(examples),
         options_(options),
         observer_(observer),
         network_(network),
+        start_(start),
         stream_(stream),
         state_(std::move(state)),
         pool_(options.threads),
@@ -124,7 +125,8 @@ class Trainer {
         const auto seed =
             static_cast<std::uint32_t>(options_.seed * 0x9E3779B1U + state_.step * n + i);
         const Tensor hidden = network.hidden(batch_ids(batches[i]), rates, seed);
-        const Tensor loss = batch_loss(network, hidden, batches[i], recipe_.loss, rates, seed);
+        const Tensor loss =
+            batch_loss(network, hidden, batches[i], recipe_.loss, rates, seed, start_);
         losses[i] = loss.item<double>();
         (loss / static_cast<double>(n)).backward();
       }
@@ -213,6 +215,7 @@ class Trainer {
   const TrainOptions& options_;
   const TrainObserver& observer_;
   Network& network_;
+  const Network* start_;
   BatchStream& stream_;
   RunState state_;
   base::ThreadPool pool_;
@@ -241,6 +244,17 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
   const Layout layout = make_layout(shape.shape, shape.vocabulary);
   QG_TRY(BatchStream stream, BatchStream::open(examples.train, examples.sources, tokenizer, recipe,
                                                options.seed, options.teacher));
+  std::unique_ptr<const Network> start;
+  if (recipe.loss.keep > 0) {
+    if (options.init.empty()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "the recipe's \"keep\" needs a checkpoint to start from: give --init"};
+    }
+    const Layout own = make_layout(started.shape, started.vocabulary);
+    std::vector<float> read_weights = initial_weights(own, options.seed);
+    QG_CHECK_OK(import_checkpoint(own, options.init, read_weights));
+    start = std::make_unique<const Network>(own, std::move(read_weights), options.precision);
+  }
   RunState state;
   const auto saved = options.out / "state.safetensors";
   std::vector<float> weights;
@@ -280,7 +294,8 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
     state.optimizer = OptimizerState::start(weights);
   }
   Network network(layout, std::move(weights), options.precision);
-  return Trainer(recipe, examples, tokenizer, options, observer, network, stream, std::move(state))
+  return Trainer(recipe, examples, tokenizer, options, observer, network, start.get(), stream,
+                 std::move(state))
       .run();
 }
 

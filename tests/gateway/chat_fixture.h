@@ -12,11 +12,6 @@ namespace qwen3guard::gateway::test {
 
 inline const std::string kPath = "/v1/chat/completions";
 
-inline const Policy& policy() {
-  static const Policy each = threshold_policy(0.5);
-  return each;
-}
-
 inline nlohmann::json request(bool streams = true,
                               const std::string& prompt = "How do I whittle a spoon?") {
   return {

@@ -123,7 +123,10 @@ TEST(Gateway, ABlockedPromptEndsBeforeAnyByte) {
       EXPECT_EQ(plain.json()["choices"][0]["message"]["content"], "No.");
     }
     upstream.join();
-    EXPECT_EQ(upstream.connections() == 0, first);
+    // Else it is asked while the prompt is judged, which may be over first.
+    if (first) {
+      EXPECT_EQ(upstream.connections(), 0u);
+    }
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "bytes/utf8.h"
 #include "paths.h"
 
@@ -26,6 +28,32 @@ Policy threshold_policy(double threshold) {
   auto policy = Policy::parse(file.dump());
   EXPECT_TRUE(policy.ok()) << policy.error().message;
   return *policy;
+}
+
+double dividing_threshold() {
+  // What a debounced verdict would read: the best of two tokens in a row.
+  const auto peak = [](const std::string& answer) {
+    auto session = boxed_guard().open(question(), threshold_policy(1.0));
+    EXPECT_TRUE(session.ok() && session->append(answer).ok() && session->finish().ok());
+    float best = 0, before = 0;
+    for (const auto& token : session->tokens()) {
+      const float now = token.verdict.probabilities.not_safe();
+      best = std::max(best, std::min(before, now));
+      before = now;
+    }
+    return static_cast<double>(best);
+  };
+  static const double threshold = [&] {
+    const double low = peak(kHarmless + " " + kHarmless), high = peak(kHarmful);
+    EXPECT_LT(low + 0.1, high) << "the model in the box does not tell these texts apart";
+    return (low + high) / 2;
+  }();
+  return threshold;
+}
+
+const Policy& policy() {
+  static const Policy each = threshold_policy(dividing_threshold());
+  return each;
 }
 
 Conversation question() { return {{Role::kUser, "How do I whittle a spoon?"}}; }

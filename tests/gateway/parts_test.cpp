@@ -63,7 +63,6 @@ nlohmann::ordered_json verdict_json(const Verdict& verdict) {
 }
 
 TEST(CompletionBody, EveryTextOfAMessageIsJudged) {
-  const Policy policy = threshold_policy(0.5);
   const nlohmann::json harmless = {{"role", "assistant"}, {"content", kHarmless}};
   std::vector<nlohmann::json> messages(5, harmless);
   messages[0]["content"] = kHarmful;
@@ -81,7 +80,7 @@ TEST(CompletionBody, EveryTextOfAMessageIsJudged) {
         {"choices", {{{"index", 0}, {"message", messages[i / 3]}, {"finish_reason", "stop"}}}}};
     auto body = CompletionBody::parse(whole.dump(), 1);
     ASSERT_TRUE(body.ok());
-    auto opened = filters(options, policy);
+    auto opened = filters(options, policy());
     const auto guarded = std::move(*body).guard(opened, Verdict(), options, verdict_json);
     ASSERT_TRUE(guarded.ok());
     EXPECT_TRUE(guarded->blocked) << whole;

@@ -116,7 +116,7 @@ class RulesFile {
 };
 
 json rules_of(const json& rules) {
-  const json careful = {{"threshold", 0.5}, {"prompt", {{"action", "allow"}}}};
+  const json careful = {{"threshold", dividing_threshold()}, {"prompt", {{"action", "allow"}}}};
   const json careless = {{"action", "allow"}};
   return {{"version", 1},
           {"policies", {{"careful", careful}, {"careless", careless}}},

@@ -9,15 +9,16 @@
 #include <utility>
 
 #include "gateway/gateway.h"
+#include "guard_fixture.h"
 
 namespace qwen3guard::gateway::test {
 
 class RunningGateway {
  public:
   explicit RunningGateway(const std::string& upstream, GatewayOptions options = {},
-                          Policy policy = Policy::strict());
+                          Policy policy = test::policy());
   explicit RunningGateway(std::uint16_t upstream, GatewayOptions options = {},
-                          Policy policy = Policy::strict())
+                          Policy policy = test::policy())
       : RunningGateway("http://127.0.0.1:" + std::to_string(upstream), std::move(options),
                        std::move(policy)) {}
   ~RunningGateway();

@@ -118,7 +118,8 @@ TEST_F(LossTest, PooledLossReadsTheBestPair) {
 }
 
 // What the network says of a prompt after it has learned nothing but that.
-std::vector<float> learned(const Batch& b, const LossOptions& options, std::size_t vocabulary) {
+std::vector<float> learned(const Batch& b, const LossOptions& options, std::size_t vocabulary,
+                           const Network* start = nullptr) {
   const Layout layout = make_layout(tiny_recipe().model, vocabulary);
   Network net(layout, initial_weights(layout, 1), Precision::kFloat32);
   OptimizerState state = OptimizerState::start(net.weights());
@@ -128,7 +129,7 @@ std::vector<float> learned(const Batch& b, const LossOptions& options, std::size
   o.warmup_steps = 5;
   o.weight_decay = 0;
   for (std::size_t step = 0; step < o.steps; ++step) {
-    batch_loss(net, net.hidden(batch_ids(b), {}, 0), b, options, {}, 0).backward();
+    batch_loss(net, net.hidden(batch_ids(b), {}, 0), b, options, {}, 0, start).backward();
     optimizer_step(net.layout(), o, step, net.weights(), net.gradients(), state);
   }
   const Tensor last = net.hidden(batch_ids(b), {}, 0).narrow(0, b.queries[0].position, 1);
@@ -164,6 +165,28 @@ TEST_F(LossTest, DoubtIsControversialWithinTheMargin) {
     const double q = std::exp(0.6) / (std::exp(0.6) + std::exp(half) + std::exp(-half));
     EXPECT_NEAR(p[2], q, 0.03) << not_safe;
     EXPECT_EQ(p[2] > std::max(p[0], p[1]), std::abs(half) < 0.6) << not_safe;
+  }
+}
+
+TEST_F(LossTest, KeepTeachesWhatTheStartBelieved) {
+  Example e = make_example(*tokenizer_, {{Role::kUser, "x"}}, Risk::kUnsafe);
+  LossOptions options;
+  options.label_smoothing = 0;
+  const std::size_t vocabulary = tokenizer_->vocabulary_size();
+  const Layout layout = make_layout(tiny_recipe().model, vocabulary);
+  auto weights = initial_weights(layout, 5);
+  for (float& w : weights) w *= 3;  // beliefs away from a half
+  const Network start(layout, weights, Precision::kFloat32);
+  const Batch b = batch({e}, options);
+  const Tensor last = start.hidden(batch_ids(b), {}, 0).narrow(0, b.queries[0].position, 1);
+  const Tensor logits = start.heads(true, last, {}, 0).risk;
+  const double belief =
+      1.0 / (1.0 + std::exp(logits[0][0].item<double>() - logits[0][1].item<double>()));
+  EXPECT_GT(std::abs(belief - 0.5), 0.05) << "too like an undecided network to tell anything";
+  for (const double keep : {0.25, 1.0}) {
+    options.keep = keep;
+    const auto p = learned(b, options, vocabulary, &start);
+    EXPECT_NEAR(1.0 - p[0], keep * belief + (1.0 - keep), 0.02) << keep;  // the label says Unsafe
   }
 }
 
