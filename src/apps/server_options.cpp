@@ -69,6 +69,18 @@ void add_server_options(CLI::App& command, ServerArguments& arguments) {
       .add_option("--api-key-file", arguments.api_key_file,
                   "Only answer to keys in this file, one a line: KEY, or NAME KEY")
       ->type_name("FILE");
+  CLI::Option* certificate =
+      command
+          .add_option("--tls-certificate", options.tls.certificate,
+                      "Serve https with this certificate and those that sign it (PEM), read anew "
+                      "on SIGHUP")
+          ->type_name("FILE");
+  CLI::Option* key = command
+                         .add_option("--tls-key", options.tls.key,
+                                     "Key of the certificate (PEM, without a passphrase)")
+                         ->type_name("FILE");
+  certificate->needs(key);
+  key->needs(certificate);
   add_model_option(command, arguments.guard);
   add_policy_option(command, arguments.guard);
   add_overflow_option(command, arguments.guard);

@@ -68,6 +68,31 @@ Result<std::pair<std::string, std::string>> split_address(const std::string& add
   return std::pair(std::move(host), port);
 }
 
+Result<std::shared_ptr<TlsContext>> tls_context(const TlsFiles& files) {
+#ifdef QG_TLS
+  namespace ssl = asio::ssl;
+  const auto refused = [](const char* what, const std::filesystem::path& path, error_code error) {
+    return Error{ErrorCode::kInvalidArgument, std::string(what) + " " + bytes::quote_path(path) +
+                                                  ": expected PEM, found: " + error.message()};
+  };
+  auto context = std::make_shared<TlsContext>(TlsContext::tls_server);
+  error_code error;
+  context->set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 |
+                           ssl::context::no_tlsv1_1 | ssl::context::no_compression,
+                       error);
+  // Else OpenSSL would ask for it on the terminal.
+  context->set_password_callback([](std::size_t, auto) { return std::string(); }, error);
+  context->use_certificate_chain_file(files.certificate.string(), error);
+  if (error) return refused("certificate", files.certificate, error);
+  context->use_private_key_file(files.key.string(), ssl::context::pem, error);
+  if (error) return refused("key of the certificate", files.key, error);
+  return context;
+#else
+  (void)files;
+  return Error{ErrorCode::kUnsupported, "TLS: this program was built without OpenSSL"};
+#endif
+}
+
 Request request_from(Parser& parser) {
   auto message = parser.release();
   Request request;
@@ -105,8 +130,8 @@ Reply reply_from(Response response, bool keep_alive, bool head) {
 
 class HttpServer::Io {
  public:
-  Io(const HttpLimits& limits, Application& application)
-      : limits_(limits), application_(application) {}
+  Io(const HttpLimits& limits, TlsFiles tls, Application& application)
+      : limits_(limits), tls_files_(std::move(tls)), application_(application) {}
   ~Io() { ending_ = true; }
 
   Status listen(const std::string& address) {
@@ -127,6 +152,13 @@ class HttpServer::Io {
     return {};
   }
 
+  Status load_tls() {
+    if (tls_files_.certificate.empty() && tls_files_.key.empty()) return {};
+    QG_TRY(auto context, tls_context(tls_files_));
+    asio::post(context_, [this, context = std::move(context)] { tls_ = context; });
+    return {};
+  }
+
   std::uint16_t port() const { return port_; }
   std::size_t connections() const { return count_; }
 
@@ -142,7 +174,7 @@ class HttpServer::Io {
  private:
   // A connection's place in the set of all.
   struct Connection {
-    Connection(Io& io, tcp::socket socket) : io_(io), stream(std::move(socket)) {
+    Connection(Io& io, tcp::socket socket) : io_(io), stream(std::move(socket), io.tls_) {
       io_.open_.insert(this);
       ++io_.count_;
     }
@@ -185,16 +217,50 @@ class HttpServer::Io {
       error_code ignored;
       socket.set_option(tcp::no_delay(true), ignored);
       Connection connection(*this, std::move(socket));
-      if (count_ > limits_.connections) {
+      if (count_ > limits_.connections && !tls_) {
         co_await refuse(connection, 503, "too_many_connections",
                         "the server has as many connections as it takes; try again later");
         co_return;
       }
+      if (!co_await begin_tls(connection)) co_return;
       while (co_await serve_request(connection)) {
       }
+      co_await end_tls(connection);
     } catch (const std::exception&) {
       // Out of memory: this connection ends, the others go on.
     }
+  }
+
+  // Whether requests may follow. Nobody is told why not: there is no common language.
+  asio::awaitable<bool> begin_tls(Connection& connection) {
+#ifdef QG_TLS
+    if (!connection.stream.secure()) co_return true;
+    if (count_ > limits_.connections) {
+      application_.refuse(503, "too_many_connections", "a connection before its TLS handshake");
+      co_return false;
+    }
+    connection.stream.expires_after(limits_.read);
+    error_code error;
+    co_await connection.stream.async_handshake(into(error));
+    if (error) application_.refuse(400, "bad_tls", "a TLS handshake failed: " + error.message());
+    co_return !error;
+#else
+    (void)connection;
+    co_return true;
+#endif
+  }
+
+  // So that the client knows an answer that ends with the connection to be whole.
+  asio::awaitable<void> end_tls(Connection& connection) {
+#ifdef QG_TLS
+    if (!connection.stream.secure()) co_return;
+    connection.stream.expires_after(kLingerTime);
+    error_code ignored;
+    co_await connection.stream.async_farewell(into(ignored));
+#else
+    (void)connection;
+    co_return;
+#endif
   }
 
   // Whether another request may follow.
@@ -297,8 +363,8 @@ class HttpServer::Io {
     error_code error;
     while (!error && connection.buffer.size() < limits_.header_bytes) {
       const auto space = connection.buffer.prepare(4096);
-      connection.buffer.commit(
-          co_await connection.stream.socket().async_read_some(space, into(error)));
+      connection.stream.expires_never();  // leaves what is being written its time
+      connection.buffer.commit(co_await connection.stream.async_read_some(space, into(error)));
     }
     if (error && error != asio::error::operation_aborted) departure.happen();
     asio::steady_timer never(context_, asio::steady_timer::time_point::max());
@@ -403,7 +469,7 @@ class HttpServer::Io {
   }
 
   // Until the client hangs up: closing with unread bytes resets the connection, and what was sent
-  // last may be lost with it.
+  // last may be lost with it. Below TLS: what still comes is of no interest.
   asio::awaitable<void> linger(Connection& connection) {
     error_code error;
     connection.stream.socket().shutdown(tcp::socket::shutdown_send, error);
@@ -411,7 +477,7 @@ class HttpServer::Io {
     connection.buffer.clear();
     for (std::size_t read = 0; !error && read < kLingerBytes;) {
       const auto space = connection.buffer.prepare(16384);
-      read += co_await connection.stream.async_read_some(space, into(error));
+      read += co_await connection.stream.tcp().async_read_some(space, into(error));
     }
   }
 
@@ -431,6 +497,8 @@ class HttpServer::Io {
   }
 
   const HttpLimits limits_;
+  const TlsFiles tls_files_;
+  std::shared_ptr<TlsContext> tls_;
   Application& application_;
   // Coroutines under way end with context_: what their connections touch then stands before it.
   std::set<Connection*> open_;
@@ -448,8 +516,10 @@ HttpServer::~HttpServer() = default;
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(const std::string& address,
                                                        const HttpLimits& limits,
+                                                       const TlsFiles& tls,
                                                        Application& application) {
-  auto io = std::make_unique<Io>(limits, application);
+  auto io = std::make_unique<Io>(limits, tls, application);
+  QG_CHECK_OK(io->load_tls());
   QG_CHECK_OK(io->listen(address));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(io)));
 }
@@ -457,6 +527,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(const std::string& addres
 std::uint16_t HttpServer::port() const { return io_->port(); }
 std::size_t HttpServer::connections() const { return io_->connections(); }
 void HttpServer::run() { io_->run(); }
+Status HttpServer::reload_tls() { return io_->load_tls(); }
 void HttpServer::drain() { io_->drain(); }
 
 }  // namespace qwen3guard::server

@@ -1,9 +1,10 @@
-// HTTP/1.1 over TCP: accepts connections, reads requests within limits, writes responses.
+// HTTP/1.1 over TCP or TLS: accepts connections, reads requests within limits, writes responses.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,12 @@ struct HttpLimits {
   std::chrono::milliseconds drain{30'000};  // for what is under way when the server stops
 };
 
+/// PEM files; both empty: no TLS.
+struct TlsFiles {
+  std::filesystem::path certificate;  // the server's own first, then those that sign it
+  std::filesystem::path key;          // without a passphrase
+};
+
 /// What the server serves.
 class Application {
  public:
@@ -36,9 +43,10 @@ class Application {
 class HttpServer {
  public:
   /// Listens on "HOST:PORT" ("[::1]:8080"; port 0 takes a free one). `application` outlives the
-  /// server. Errors: kInvalidArgument, kIo.
+  /// server. Errors: kInvalidArgument, kIo; for files that are no certificate with its key
+  /// kInvalidArgument.
   static Result<std::unique_ptr<HttpServer>> listen(const std::string& address,
-                                                    const HttpLimits& limits,
+                                                    const HttpLimits& limits, const TlsFiles& tls,
                                                     Application& application);
   ~HttpServer();
 
@@ -46,6 +54,9 @@ class HttpServer {
   std::size_t connections() const;  // from any thread
   /// Serves until drained.
   void run();
+  /// From any thread: reads the files of TLS again, for connections that begin from now on. After
+  /// an error those before stay in use.
+  Status reload_tls();
   /// From any thread: no new connections and requests; run() returns when those under way have
   /// their answers, or after limits.drain.
   void drain();

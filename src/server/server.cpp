@@ -26,7 +26,7 @@ class Server::Front final : public Application {
   }
 
   Status listen(const ServerOptions& options) {
-    QG_TRY(http_, HttpServer::listen(options.listen, options.http, *this));
+    QG_TRY(http_, HttpServer::listen(options.listen, options.http, options.tls, *this));
     // Jobs hold answers that the HTTP server waits for: workers end before it does.
     workers_ = std::make_unique<WorkerPool>(options.workers, options.queue);
     if (options.fallback) {
@@ -80,6 +80,8 @@ class Server::Front final : public Application {
   }
 
   void reload() {
+    if (const Status tls = http_->reload_tls(); !tls.ok())
+      log_.event("certificate_kept", tls.error().message);
     if (fallback_) fallback_->reload();
   }
 

@@ -45,6 +45,7 @@ struct ServerParts {
 struct ServerOptions {
   std::string listen = "127.0.0.1:8080";
   HttpLimits http;
+  TlsFiles tls;
   Service::Options service;
   ApiKeys keys;
   /// Requests that are judged at a time. More than the processor has cores is worth it: those that
@@ -73,7 +74,8 @@ class Server {
   /// From any thread: what begins from now on is judged by it. An error keeps the old one, and is
   /// logged.
   void set_policy(Result<Policy> policy);
-  /// From any thread: the fallback reads its files anew.
+  /// From any thread: certificate, key and the fallback's files are read anew. An error keeps the
+  /// old ones, and is logged.
   void reload();
   /// From any thread: what is under way is finished, nothing new is taken, run() returns.
   void drain();

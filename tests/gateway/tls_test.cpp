@@ -2,18 +2,15 @@
 #ifdef QG_TLS
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
 #include <filesystem>
 #include <thread>
 
+#include "certificate.h"
 #include "chat_fixture.h"
 #include "running_gateway.h"
 #include "scripted_upstream.h"
@@ -27,23 +24,9 @@ using server::test::Client;
 // Signs itself for "localhost", and answers every request with kHarmless.
 class TlsUpstream {
  public:
-  TlsUpstream() : key_(EVP_EC_gen("P-256")), certificate_(X509_new()) {
-    X509_set_version(certificate_, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate_), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate_), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate_), 3600);
-    X509_set_pubkey(certificate_, key_);
-    X509_NAME* name = X509_get_subject_name(certificate_);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
-    X509_set_issuer_name(certificate_, name);
-    X509_EXTENSION* names =
-        X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost");
-    X509_add_ext(certificate_, names, -1);
-    X509_EXTENSION_free(names);
-    EXPECT_GT(X509_sign(certificate_, key_, EVP_sha256()), 0);
-    SSL_CTX_use_certificate(context_, certificate_);
-    SSL_CTX_use_PrivateKey(context_, key_);
+  TlsUpstream() {
+    SSL_CTX_use_certificate(context_, proof_.certificate());
+    SSL_CTX_use_PrivateKey(context_, proof_.key());
 
     const Listener listener = listen_on_loopback();
     listener_ = listener.socket;
@@ -54,18 +37,12 @@ class TlsUpstream {
     ::shutdown(listener_, SHUT_RDWR);
     thread_.join();
     ::close(listener_);
-    X509_free(certificate_);
-    EVP_PKEY_free(key_);
     SSL_CTX_free(context_);
   }
 
   std::uint16_t port() const { return port_; }
   std::size_t requests() const { return requests_; }
-  void write_certificate(const std::filesystem::path& path) const {
-    std::FILE* file = std::fopen(path.c_str(), "w");
-    EXPECT_EQ(PEM_write_X509(file, certificate_), 1);
-    std::fclose(file);
-  }
+  const qwen3guard::test::Certificate& proof() const { return proof_; }
 
  private:
   void serve() {
@@ -86,8 +63,7 @@ class TlsUpstream {
     }
   }
 
-  EVP_PKEY* key_;
-  X509* certificate_;
+  const qwen3guard::test::Certificate proof_{"localhost"};
   SSL_CTX* context_ = SSL_CTX_new(TLS_server_method());
   int listener_ = -1;
   std::uint16_t port_ = 0;
@@ -99,7 +75,7 @@ TEST(Tls, OnlyAnUpstreamThatProvesItsNameIsAsked) {
   const TlsUpstream upstream;
   const auto authorities = std::filesystem::temp_directory_path() /
                            ("qwen3guard-tls-" + std::to_string(::getpid()) + ".pem");
-  upstream.write_certificate(authorities);
+  upstream.proof().write_certificate(authorities);
   const auto status = [&](const std::string& host, bool trusted) {
     GatewayOptions options;
     if (trusted) options.limits.authorities = authorities;

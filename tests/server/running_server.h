@@ -27,6 +27,7 @@ class RunningServer {
 
   std::uint16_t port() const { return server_->port(); }
   void drain() { server_->drain(); }
+  void reload() { server_->reload(); }
   /// Whether run() returns within `patience`.
   bool stops(std::chrono::seconds patience = std::chrono::seconds(20));
 
