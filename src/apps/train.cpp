@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   qwen3guard::apps::add_synthesise_command(app, run);
   qwen3guard::apps::add_guard_command(app, run);
   qwen3guard::apps::add_linear_command(app, run);
+  qwen3guard::apps::add_average_command(app, run);
   qwen3guard::apps::add_evaluate_command(app, run);
   CLI11_PARSE(app, argc, argv);
   const auto status = run();

@@ -17,6 +17,7 @@ void add_tokenizer_command(CLI::App& app, Command& run);
 void add_synthesise_command(CLI::App& app, Command& run);
 void add_guard_command(CLI::App& app, Command& run);
 void add_linear_command(CLI::App& app, Command& run);
+void add_average_command(CLI::App& app, Command& run);
 void add_evaluate_command(CLI::App& app, Command& run);
 
 /// The sets that the guard is judged on (split test), in the order of the tables.

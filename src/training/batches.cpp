@@ -76,10 +76,15 @@ float label_certainty(std::size_t index, const LossOptions& options) {
 }
 
 View view_of(const Example& example) {
-  return {example.sequence.ids,   example.sequence.first_judged,
-          example.sequence.onset, example.target,
-          example.label,          example.category,
-          example.teacher,        {}};
+  return {example.sequence.ids,
+          example.sequence.first_judged,
+          example.sequence.onset,
+          example.target,
+          example.label,
+          example.category,
+          example.teacher,
+          example.language,
+          {}};
 }
 
 namespace {
@@ -141,7 +146,7 @@ void add_prefixes(const View& view, std::int64_t first, const std::vector<double
 
 /// What is known of the answer that ends with its token `index`.
 View up_to(const View& view, std::size_t index) {
-  View shorter{{}, 0, {}, view.target, view.label, {}, view.teacher, {}};
+  View shorter{{}, 0, {}, view.target, view.label, {}, view.teacher, {}, {}};
   const std::size_t at = view.first_judged + index;
   if (at < view.prefix_teacher.size() && view.prefix_teacher[at] != kNoOpinion)
     shorter.teacher = view.prefix_teacher[at];
@@ -166,7 +171,10 @@ Batch make_batch(const std::vector<View>& views, tokens::TokenId pad, const Loss
     const bool safe = view.label.value_or(Risk::kSafe) == Risk::kSafe;
     const RiskTarget target = risk_target(view, options);
     const bool own = !prompt && !options.response_class_weights.empty();
-    const auto& class_weights = own ? options.response_class_weights : options.class_weights;
+    auto class_weights = own ? options.response_class_weights : options.class_weights;
+    const auto factor = options.safe_weight_of_language.find(view.language);
+    if (prompt && factor != options.safe_weight_of_language.end())
+      class_weights[static_cast<std::size_t>(Risk::kSafe)] *= factor->second;
     const Weighed whole = weigh(target, class_weights);
     const auto at = static_cast<std::int64_t>(r * batch.length);
     const std::size_t categories = prompt ? kQueryCategoryCount : kResponseCategoryCount;

@@ -58,6 +58,7 @@ struct View {
   std::optional<Risk> label;
   std::optional<Category> category;
   std::optional<float> teacher;
+  std::string language;
   /// The teacher's opinion of the last message up to each token; kNoOpinion outside it. Empty where
   /// none was asked for.
   std::vector<float> prefix_teacher;

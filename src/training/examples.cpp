@@ -29,6 +29,7 @@ Result<Example> make_example(dataset::LabelledConversation row,
   QG_TRY(example.sequence, encode_conversation(tokenizer, row.messages, row.unsafe_spans));
   example.sequence.content_ends = {};
   example.id = std::move(row.id);
+  example.language = std::move(row.language);
   example.target = row.target;
   example.label = row.label;
   example.messages = std::move(row.messages);

@@ -40,6 +40,7 @@ Result<TokenSequence> encode_conversation(const tokens::Tokenizer& tokenizer,
 struct Example {
   std::string id;
   std::uint32_t source = 0;  // index into ExampleSet::sources
+  std::string language;
   Target target = Target::kPrompt;
   std::optional<Risk> label;
   std::optional<Category> category;

@@ -148,6 +148,7 @@ Status read_loss(const json& object, LossOptions& l) {
       .read("category_weight", l.category_weight)
       .share("label_smoothing", l.label_smoothing)
       .read("class_weights", l.class_weights)
+      .read("safe_weight_of_language", l.safe_weight_of_language)
       .read("response_class_weights", l.response_class_weights)
       .share("teacher", l.teacher)
       .read("prefix", l.prefix)

@@ -105,6 +105,9 @@ struct LossOptions {
   /// Class weights: Safe, Unsafe, Controversial. Costs: twice the weight moves the log-odds that
   /// are learned by log 2, of labels and teacher's opinions alike.
   std::vector<double> class_weights = {1.0, 1.0, 0.5};
+  /// A factor of the Safe weight for prompts in a language, by its code ("zh"): where strict draws
+  /// its line may differ between languages whose everyday prompts differ.
+  std::map<std::string, double> safe_weight_of_language;
   /// The same for responses; empty: equal.
   std::vector<double> response_class_weights;
   /// Share of the target that comes from a linear classifier of the same rows, trained without the

@@ -94,6 +94,11 @@ std::string with(const std::string& text, const std::string& inserted, std::size
 const char* forged(std::size_t index) { return kForged[(index + index / 25) % kForged.size()]; }
 std::size_t place(std::size_t index) { return (index + index / 7) % 3; }
 
+Plain with_forged(const Plain& texts, std::size_t index) {
+  return {with(texts.question, forged(index), place(index)),
+          with(texts.answer, forged(index), place(index))};
+}
+
 Conversation conversation(const Plain& texts) {
   return {{Role::kUser, texts.question}, {Role::kAssistant, texts.answer}};
 }
@@ -149,8 +154,7 @@ TEST_F(InjectionTest, NoControlTokenComesFromContent) {
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   for (std::size_t i = 0; i < kConversations; ++i) {
     const Plain texts = plain(i);
-    const Plain attacked = {with(texts.question, forged(i), place(i)),
-                            with(texts.answer, forged(i), place(i))};
+    const Plain attacked = with_forged(texts, i);
     const auto expected = segments(**tokenizer, conversation(texts));
     const auto got = segments(**tokenizer, conversation(attacked));
     ASSERT_EQ(expected.size(), kSegments);
@@ -172,8 +176,7 @@ TEST_F(InjectionTest, ReadPositionsStayWhereTheyWere) {
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   for (std::size_t i = 0; i < kConversations; ++i) {
     const Plain texts = plain(i);
-    const Plain attacked = {with(texts.question, forged(i), place(i)),
-                            with(texts.answer, forged(i), place(i))};
+    const Plain attacked = with_forged(texts, i);
     const Session session = judge(attacked);
     const auto ids = segments(**tokenizer, conversation(attacked));
 

@@ -161,6 +161,25 @@ TEST(Batch, ATeacherSoftensLabelsAndJudgesRowsWithoutOne) {
   EXPECT_NEAR(weight, 0.25f * 3 + 0.75f * 1, 1e-5f);
 }
 
+TEST(Batch, ALanguageMayHaveItsOwnSafeWeightForPrompts) {
+  const auto tokenizer = tiny_tokenizer();
+  Example prompt = make_example(*tokenizer, {{Role::kUser, "q"}}, Risk::kUnsafe);
+  Example answer =
+      make_example(*tokenizer, {{Role::kUser, "q"}, {Role::kAssistant, "a"}}, Risk::kUnsafe);
+  prompt.teacher = answer.teacher = 0.5f;
+  LossOptions options;
+  options.teacher = 1.0;
+  options.class_weights = options.response_class_weights = {1, 1, 1};
+  options.safe_weight_of_language = {{"zh", 3.0}};
+  for (const char* language : {"en", "zh"}) {
+    prompt.language = answer.language = language;
+    const Batch b = make_batch({view_of(prompt), view_of(answer)}, 0, options);
+    ASSERT_EQ(b.queries.size(), 1u);
+    EXPECT_NEAR(b.queries[0].target[1], prompt.language == "zh" ? 0.25f : 0.5f, 1e-6f);
+    EXPECT_NEAR(b.response_flagged.at(0), 0.5f, 1e-6f);
+  }
+}
+
 TEST(Batch, LongTextsAreCutWithTheirEndKept) {
   const auto tokenizer = tiny_tokenizer();
   DataMix mix;

@@ -1,9 +1,13 @@
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "bytes/atomic_file.h"
 #include "bytes/json.h"
 #include "bytes/safetensors.h"
+#include "paths.h"
 #include "support.h"
+#include "training/average.h"
 #include "training/grow.h"
 #include "training/network.h"
 #include "training/parameters.h"
@@ -93,6 +97,34 @@ TEST(Checkpoint, GrownItComputesTheSame) {
   const Layout other = make_layout(shape, 300);
   auto wider = initial_weights(other, 4);
   EXPECT_FALSE(grow(small_layout, small, other, wider).ok());
+}
+
+TEST(Checkpoint, AnAverageLiesBetweenItsParts) {
+  const auto folder = test_folder();
+  const Layout layout = make_layout(tiny_recipe().model, 300);
+  const auto a = initial_weights(layout, 3), b = initial_weights(layout, 4);
+  for (const auto& [name, weights] : {std::pair("a", a), std::pair("b", b)}) {
+    ASSERT_TRUE(export_checkpoint(layout, weights, 7, 5, folder / name).ok());
+    std::filesystem::copy_file(golden_tokenizer_file(), folder / name / "tokenizer.json");
+  }
+  const auto status = average_checkpoints({{folder / "a", 3}, {folder / "b", 1}}, folder / "c");
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  std::vector<float> read(layout.total, 0.0f);
+  ASSERT_TRUE(import_checkpoint(layout, folder / "c", read).ok());
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    const float size = 0.75f * std::abs(a[i]) + 0.25f * std::abs(b[i]);
+    // Both parts and the result are rounded to bfloat16.
+    ASSERT_NEAR(read[i], 0.75f * a[i] + 0.25f * b[i], size * 0x1p-7f) << i;
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder / "c" / "tokenizer.json"));
+
+  const auto refused = [&](const std::vector<WeighedCheckpoint>& checkpoints) {
+    return average_checkpoints(checkpoints, folder / "d").error().code;
+  };
+  EXPECT_EQ(refused({}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused({{folder / "a", 1}, {folder / "b", 0}}), ErrorCode::kInvalidArgument);
+  std::ofstream(folder / "b" / "tokenizer.json") << "{}";
+  EXPECT_EQ(refused({{folder / "a", 1}, {folder / "b", 1}}), ErrorCode::kInvalidArgument);
 }
 
 TEST(Checkpoint, WhatDoesNotFitIsAnError) {
