@@ -84,7 +84,7 @@ TEST(CompletionBody, EveryTextOfAMessageIsJudged) {
     const auto guarded = std::move(*body).guard(opened, Verdict(), options, verdict_json);
     ASSERT_TRUE(guarded.ok());
     EXPECT_TRUE(guarded->blocked) << whole;
-    EXPECT_EQ(guarded->body.find("kill"), std::string::npos) << guarded->body;
+    EXPECT_EQ(guarded->body.find("bodies"), std::string::npos) << guarded->body;
     EXPECT_NE(guarded->body.find("content_filter"), std::string::npos);
   }
 }

@@ -324,7 +324,7 @@ TEST(RollBack, NothingUnjudgedIsEverSent) {
     options.on_flag = OnFlag::kRollBack;
     options.roll_back.retries = below(random, kTries + 1);
     options.filter.buffer_tokens = options.roll_back.buffer = 1 + below(random, 12);
-    const Policy guarding = threshold_policy(0.3);
+    const Policy guarding = threshold_policy(dividing_threshold() / 2);
     std::string first;
     for (std::size_t j = 0; j < kCutsOfEach; ++j) {
       CompletionStream guarded = stream(options, guarding);
