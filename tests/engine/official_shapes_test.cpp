@@ -133,6 +133,10 @@ std::size_t anonymous_memory() {
 class OfficialShapesTest : public testing::TestWithParam<Shape> {};
 
 TEST_P(OfficialShapesTest, LoadsAndJudgesAPromptInLittleMemory) {
+#if defined(__SANITIZE_THREAD__)
+  // Whose shadow of the mapped weights, all of which are read, is several times their size.
+  if (GetParam().hidden > 2000) GTEST_SKIP() << "needs more memory than machines have";
+#endif
   std::string name = (std::filesystem::temp_directory_path() / "qwen3guard-shape-XXXXXX").string();
   ASSERT_NE(mkdtemp(name.data()), nullptr);
   write_checkpoint(name, GetParam());
