@@ -26,7 +26,7 @@ def rows(data, name, keep=lambda row: True):
     return sorted(found, key=lambda row: hashlib.sha256(row["id"].encode()).digest())
 
 
-def is_prompt(row):
+def is_harmful_prompt(row):
     return row["target"] == "prompt" and row["label"] in ("Unsafe", "Controversial")
 
 
@@ -41,8 +41,8 @@ def groups(data):
         "everyday zh": rows(data, "benign_alpaca_zh", instructions)[2000:4000],
         "s_eval en": rows(data, "s_eval", lambda row: row["lang"] == "en")[:2000],
         "s_eval zh": rows(data, "s_eval", lambda row: row["lang"] == "zh")[:1000],
-        "neuron": rows(data, "neuron_insight", is_prompt)[:1500],
-        "red team": rows(data, "safety_tuned_llamas", is_prompt)[:1500],
+        "neuron": rows(data, "neuron_insight", is_harmful_prompt)[:1500],
+        "red team": rows(data, "safety_tuned_llamas", is_harmful_prompt)[:1500],
         "unsafe answers": [row for row in pairs if row["label"] == "Unsafe"],
         "safe answers": [row for row in pairs if row["label"] == "Safe"],
         "refusals": rows(data, "safety_tuned_llamas", answers)[:600],

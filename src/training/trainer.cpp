@@ -223,6 +223,20 @@ class Trainer {
   std::int64_t eos_, pad_;
 };
 
+struct Start {
+  Layout layout;
+  std::vector<float> weights;
+  std::size_t tensors = 0;  // that the checkpoint had; the rest of the weights is fresh
+};
+
+Result<Start> read_start(const std::filesystem::path& directory, const CheckpointShape& shape,
+                         std::uint64_t seed) {
+  Start start{make_layout(shape.shape, shape.vocabulary), {}, 0};
+  start.weights = initial_weights(start.layout, seed);
+  QG_TRY(start.tensors, import_checkpoint(start.layout, directory, start.weights));
+  return start;
+}
+
 }  // namespace
 
 Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerprint,
@@ -244,16 +258,15 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
   const Layout layout = make_layout(shape.shape, shape.vocabulary);
   QG_TRY(BatchStream stream, BatchStream::open(examples.train, examples.sources, tokenizer, recipe,
                                                options.seed, options.teacher));
-  std::unique_ptr<const Network> start;
+  std::unique_ptr<const Network> kept;
   if (recipe.loss.keep > 0) {
     if (options.init.empty()) {
       return Error{ErrorCode::kInvalidArgument,
                    "the recipe's \"keep\" needs a checkpoint to start from: give --init"};
     }
-    const Layout own = make_layout(started.shape, started.vocabulary);
-    std::vector<float> read_weights = initial_weights(own, options.seed);
-    QG_CHECK_OK(import_checkpoint(own, options.init, read_weights));
-    start = std::make_unique<const Network>(own, std::move(read_weights), options.precision);
+    QG_TRY(Start start, read_start(options.init, started, options.seed));
+    kept = std::make_unique<const Network>(std::move(start.layout), std::move(start.weights),
+                                           options.precision);
   }
   RunState state;
   const auto saved = options.out / "state.safetensors";
@@ -270,16 +283,14 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
   } else {
     weights = initial_weights(layout, options.seed);
     if (!options.init.empty()) {
-      const Layout own = make_layout(started.shape, started.vocabulary);
-      std::vector<float> read_weights = initial_weights(own, options.seed);
-      QG_TRY(const std::size_t read, import_checkpoint(own, options.init, read_weights));
+      QG_TRY(Start start, read_start(options.init, started, options.seed));
       if (options.grow) {
-        QG_CHECK_OK(grow(own, read_weights, layout, weights));
+        QG_CHECK_OK(grow(start.layout, start.weights, layout, weights));
       } else {
-        weights = std::move(read_weights);
+        weights = std::move(start.weights);
       }
       if (observer.say)
-        observer.say("started from " + std::to_string(read) + " tensors of " +
+        observer.say("started from " + std::to_string(start.tensors) + " tensors of " +
                      options.init.string());
     } else if (recipe.optimizer.bag_rows > 0) {
       QG_TRY(BatchStream bags, BatchStream::open(examples.train, examples.sources, tokenizer,
@@ -294,7 +305,7 @@ Result<TrainReport> train_guard(const Recipe& recipe, const std::string& fingerp
     state.optimizer = OptimizerState::start(weights);
   }
   Network network(layout, std::move(weights), options.precision);
-  return Trainer(recipe, examples, tokenizer, options, observer, network, start.get(), stream,
+  return Trainer(recipe, examples, tokenizer, options, observer, network, kept.get(), stream,
                  std::move(state))
       .run();
 }

@@ -94,14 +94,23 @@ ServerOptions with_tls(const Files& files) {
   return options;
 }
 
+// A server that proves itself to be "localhost".
+struct SecureServer {
+  const Files files;
+  const Certificate proof{"localhost"};
+  RunningServer server{(files.write(proof), with_tls(files))};
+
+  std::uint16_t port() const { return server.port(); }
+  bool trusted(const Certificate& by, const std::string& name = "localhost") const {
+    return TlsClient(port(), by, name).trusts();
+  }
+};
+
 const std::string kAsked = request_bytes("POST", "/v1/moderations", R"({"input":"spoons"})");
 
 TEST(Https, RequestsOneAfterAnotherOnAConnection) {
-  const Files files;
-  const Certificate proof("localhost");
-  files.write(proof);
-  const RunningServer server(with_tls(files));
-  TlsClient client(server.port(), proof, "localhost");
+  const SecureServer server;
+  TlsClient client(server.port(), server.proof, "localhost");
   ASSERT_TRUE(client.trusts());
   for (int i = 0; i < 3; ++i) {
     client.send(kAsked);
@@ -116,11 +125,8 @@ TEST(Https, RequestsOneAfterAnotherOnAConnection) {
 
 // More bytes than one TLS record holds, sent before the answer is read.
 TEST(Https, LargeBodiesArriveWhole) {
-  const Files files;
-  const Certificate proof("localhost");
-  files.write(proof);
-  const RunningServer server(with_tls(files));
-  TlsClient client(server.port(), proof, "localhost");
+  const SecureServer server;
+  TlsClient client(server.port(), server.proof, "localhost");
   std::string body = R"({"input":[")";
   for (int i = 0; i < 60; ++i) body += std::string(500, 'a') + R"(",")";
   body += R"(end"]})";
@@ -130,10 +136,7 @@ TEST(Https, LargeBodiesArriveWhole) {
 }
 
 TEST(Https, WhoDoesNotSpeakTlsGetsNothingAndHarmsNobody) {
-  const Files files;
-  const Certificate proof("localhost");
-  files.write(proof);
-  const RunningServer server(with_tls(files));
+  const SecureServer server;
   for (const std::string& bytes : {kAsked, std::string(100'000, '\x16'), std::string()}) {
     Client plain(server.port());
     plain.send(bytes);
@@ -142,30 +145,26 @@ TEST(Https, WhoDoesNotSpeakTlsGetsNothingAndHarmsNobody) {
       EXPECT_EQ(plain.receive().status, 0);
     }
   }
-  EXPECT_FALSE(TlsClient(server.port(), Certificate("localhost"), "localhost").trusts());
-  EXPECT_FALSE(TlsClient(server.port(), proof, "example.org").trusts());
-  TlsClient client(server.port(), proof, "localhost");
+  EXPECT_FALSE(server.trusted(Certificate("localhost")));
+  EXPECT_FALSE(server.trusted(server.proof, "example.org"));
+  TlsClient client(server.port(), server.proof, "localhost");
   client.send(kAsked);
   EXPECT_EQ(client.receive_until("\"results\"").rfind("HTTP/1.1 200", 0), 0u);
 }
 
 TEST(Https, ANewCertificateIsForNewConnectionsAndABrokenOneForNone) {
-  const Files files;
-  const Certificate old("localhost"), renewed("localhost");
-  files.write(old);
-  RunningServer server(with_tls(files));
+  SecureServer server;
+  const Certificate& old = server.proof;
+  const Certificate renewed("localhost");
   TlsClient before(server.port(), old, "localhost");
-  const auto serves = [&](const Certificate& proof) {
-    return TlsClient(server.port(), proof, "localhost").trusts();
-  };
-  EXPECT_TRUE(serves(old));
-  files.write(renewed);
-  server.reload();
-  EXPECT_TRUE(serves(renewed));
-  EXPECT_FALSE(serves(old));
-  old.write_key(files.tls.key);  // of another certificate
-  server.reload();
-  EXPECT_TRUE(serves(renewed));
+  EXPECT_TRUE(server.trusted(old));
+  server.files.write(renewed);
+  server.server.reload();
+  EXPECT_TRUE(server.trusted(renewed));
+  EXPECT_FALSE(server.trusted(old));
+  old.write_key(server.files.tls.key);  // of another certificate
+  server.server.reload();
+  EXPECT_TRUE(server.trusted(renewed));
   before.send(kAsked);
   EXPECT_EQ(before.receive_until("\"results\"").rfind("HTTP/1.1 200", 0), 0u);
 }
